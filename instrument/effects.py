@@ -1,0 +1,119 @@
+"""What happens to a frame between source and file, one function each.
+
+Exposure effects: (instrument, frame) -> displacement (row, column) in um. Photon and count effects:
+(image, instrument, frame) -> image, photon effects on the fine grid before shot noise, count
+effects on pixels. An effect of size zero returns its input unchanged, so that it equals the effect
+taken out bit for bit. The order is `microscope.EXPOSURE`, `PHOTONS`, `COUNTS`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+from scipy.ndimage import correlate1d
+from scipy.special import erf
+
+if TYPE_CHECKING:
+    from .microscope import Frame, Instrument
+
+Array = NDArray[np.float64]
+Image = NDArray[np.float32]
+FULL_SCALE_ADU = 65535
+FWHM_PER_SIGMA = 2 * np.sqrt(2 * np.log(2))
+
+
+def runout_um(instrument: Instrument, frame: Frame) -> Array:
+    """Random displacement of the sample in this frame, normal, independent along row and column."""
+    if instrument.stage.runout_um == 0:
+        return np.zeros(2)
+    return np.asarray(frame.rng("runout").normal(0, instrument.stage.runout_um, 2))
+
+
+def displace(image: Image, shift: Array) -> Image:
+    """Move an image by (row, column) samples of its own grid, by the Fourier shift theorem; 1 flows in."""
+    if not np.any(shift):
+        return image
+    absorbed = 1 - image
+    spectrum = scipy.fft.rfft2(absorbed)
+    rows, columns = image.shape
+    turn = np.outer(
+        np.exp(-2j * np.pi * scipy.fft.fftfreq(rows) * shift[0]),
+        np.exp(-2j * np.pi * scipy.fft.rfftfreq(columns) * shift[1]),
+    )
+    return np.asarray(1 - scipy.fft.irfft2(spectrum * turn.astype(np.complex64), s=image.shape))
+
+
+@lru_cache(maxsize=4)
+def _gaussian_transfer(shape: tuple[int, int], sigma: float) -> Image:
+    rows = np.exp(-2 * (np.pi * sigma * scipy.fft.fftfreq(shape[0])) ** 2)
+    columns = np.exp(-2 * (np.pi * sigma * scipy.fft.rfftfreq(shape[1])) ** 2)
+    return np.outer(rows, columns).astype(np.float32)
+
+
+def blur(image: Image, instrument: Instrument, frame: Frame) -> Image:
+    """The optics' blur of intensity: a Gaussian of `optics.blur_fwhm_um`."""
+    fwhm = instrument.optics.blur_fwhm_um
+    if fwhm == 0 or not frame.shutter_open:
+        return image
+    sigma = fwhm / FWHM_PER_SIGMA / frame.pixel_um * frame.oversampling
+    transfer = _gaussian_transfer((image.shape[0], image.shape[1]), float(sigma))
+    return np.asarray(1 - scipy.fft.irfft2(scipy.fft.rfft2(1 - image) * transfer, s=image.shape))
+
+
+@lru_cache(maxsize=4)
+def _profile(shape: tuple[int, int], falloff: float) -> Image:
+    row, column = (np.linspace(-1, 1, n) ** 2 / 2 for n in shape)
+    return (1 - falloff * (row[:, None] + column[None, :])).astype(np.float32)
+
+
+def beam_profile(image: Image, instrument: Instrument, frame: Frame) -> Image:
+    """Illumination at the detector: a parabola that falls by `beam.falloff` towards the corners."""
+    if instrument.beam.falloff == 0:
+        return image
+    return image * _profile((image.shape[0], image.shape[1]), instrument.beam.falloff)
+
+
+def shot_noise(photons: Array, instrument: Instrument, frame: Frame) -> Array:
+    """Detected photons, Poisson-distributed about the expected ones."""
+    if not instrument.beam.shot_noise:
+        return photons
+    return frame.rng("shot noise").poisson(np.maximum(photons, 0)).astype(float)
+
+
+@lru_cache(maxsize=4)
+def spread_kernel(sigma_px: float) -> Array:
+    """Share of light in each pixel along one axis: a Gaussian integrated over pixels, sum 1."""
+    half = int(np.ceil(5 * sigma_px))
+    edges = (np.arange(-half, half + 2) - 0.5) / (sigma_px * np.sqrt(2))
+    weights = np.diff(erf(edges)) / 2
+    return np.asarray(weights / weights.sum())
+
+
+def scintillator_spread(photons: Array, instrument: Instrument, frame: Frame) -> Array:
+    """Light spreads to neighbours after the photon was counted: blurs the signal and correlates its noise."""
+    sigma = instrument.camera.spread_px
+    if sigma == 0:
+        return photons
+    kernel = spread_kernel(sigma)
+    return np.asarray(correlate1d(correlate1d(photons, kernel, axis=0, mode="nearest"), kernel, axis=1, mode="nearest"))
+
+
+def gain(photons: Array, instrument: Instrument, frame: Frame) -> Array:
+    """Photons to ADU, on the camera's offset."""
+    return photons * instrument.gain_adu + instrument.camera.offset_adu
+
+
+def read_noise(adu: Array, instrument: Instrument, frame: Frame) -> Array:
+    """Normal noise of the readout."""
+    if instrument.camera.read_noise_adu == 0:
+        return adu
+    return np.asarray(adu + frame.rng("read noise").normal(0, instrument.camera.read_noise_adu, adu.shape))
+
+
+def digitize(adu: Array, instrument: Instrument, frame: Frame) -> Array:
+    """Rounded to whole ADU, clipped to 16 bits."""
+    return np.clip(np.rint(adu), 0, FULL_SCALE_ADU)

@@ -1,0 +1,229 @@
+"""The microscope: its settings, one exposure, and the energy scan made of exposures."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from . import effects
+from .measurement import Measurement
+from .randomness import generator
+
+Array = NDArray[np.float64]
+Image = NDArray[np.float32]
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Beam:
+    """What arrives at the sample."""
+
+    photons_per_pixel: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="incident photons per pixel, per projection, per energy, at the beam's centre",
+            extra={"source": "guess; FXI's full flux is about 1e12 ph/s on 40 x 40 um2"},
+        ),
+    ] = 4e5
+    falloff: Annotated[
+        float,
+        Meta(ge=0, lt=1, description="relative loss of intensity from the centre to the corner of the field", extra={"source": "guess"}),
+    ] = 0.2
+    shot_noise: Annotated[bool, Meta(description="photon statistics")] = True
+
+
+@dataclass(frozen=True)
+class Optics:
+    """Image formation, in intensity."""
+
+    blur_fwhm_um: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="full width at half maximum of the intensity blur, a Gaussian in place of the zone plate's pattern",
+            extra={"unit": "um", "source": "Rayleigh 36.6 nm for a 30 nm outermost zone (FACTS)"},
+        ),
+    ] = 0.037
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Errors of the sample's position."""
+
+    runout_um: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="rms displacement of the sample per frame, along row and along column",
+            extra={"unit": "um", "source": "15-25 nm on the best stages (APS 32-ID docs)"},
+        ),
+    ] = 0.015
+    center_offset_px: Annotated[
+        float,
+        Meta(
+            ge=-64, le=64, description="known offset of the rotation axis from the middle column", extra={"unit": "pixel"}
+        ),
+    ] = 0.0
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Scintillator and camera."""
+
+    efficiency: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1,
+            description="share of the photons behind the sample that is detected: optics and scintillator",
+            extra={"source": "guess: FACTS' cost table uses 10 %"},
+        ),
+    ] = 0.1
+    spread_px: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=5,
+            description="standard deviation of the scintillator's spread; it correlates the noise of neighbours",
+            extra={"unit": "pixel", "source": "guess"},
+        ),
+    ] = 0.0
+    gain_adu: Annotated[
+        Annotated[float, Meta(gt=0)] | Literal["auto"],
+        Meta(
+            description="ADU per detected photon; 'auto': the open beam reads half of full scale, as an operator would set it",
+            extra={"unit": "ADU", "source": "guess"},
+        ),
+    ] = "auto"
+    read_noise_adu: Annotated[float, Meta(ge=0, description="rms read noise", extra={"unit": "ADU", "source": "guess"})] = 2.0
+    offset_adu: Annotated[
+        float, Meta(ge=0, le=30000, description="reading without light", extra={"unit": "ADU", "source": "guess"})
+    ] = 100.0
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """All that shapes one exposure."""
+
+    beam: Beam = field(default_factory=Beam)
+    optics: Optics = field(default_factory=Optics)
+    stage: Stage = field(default_factory=Stage)
+    camera: Camera = field(default_factory=Camera)
+
+    @property
+    def detected_photons(self) -> float:
+        """Detected photons per pixel in the open beam, at its centre."""
+        return self.beam.photons_per_pixel * self.camera.efficiency
+
+    @property
+    def gain_adu(self) -> float:
+        """ADU per detected photon."""
+        if self.camera.gain_adu == "auto":
+            return (effects.FULL_SCALE_ADU / 2 - self.camera.offset_adu) / self.detected_photons
+        return self.camera.gain_adu
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where a frame stands in the scan: the address of its random draws."""
+
+    seed: int
+    energy_eV: float
+    visit: int
+    kind: str
+    index: int
+    shutter_open: bool
+    pixel_um: float
+    oversampling: int
+
+    def rng(self, effect: str) -> np.random.Generator:
+        """The generator of one effect in this frame."""
+        return generator(self.seed, effect, round(self.energy_eV * 1000), self.visit, self.kind, self.index)
+
+
+# The list of effects in the order of the light. Exposure effects say what really happened (the
+# measurement keeps the nominal values); photon effects act on intensity on the fine grid; count
+# effects on the detector's pixels.
+EXPOSURE = (effects.runout_um,)
+PHOTONS = (effects.blur, effects.beam_profile)
+COUNTS = (
+    effects.shot_noise,
+    effects.scintillator_spread,
+    effects.gain,
+    effects.read_noise,
+    effects.digitize,
+)
+
+
+def expose(optical_depth: Image, instrument: Instrument, frame: Frame) -> NDArray[np.uint16]:
+    """One frame, counts (row, column).
+
+    `optical_depth` is on the fine grid. A flat is the same exposure without the sample (zeros), a
+    dark the same with the shutter closed.
+    """
+    transmission = np.exp(-optical_depth)
+    displacement = np.sum([effect(instrument, frame) for effect in EXPOSURE], axis=0)
+    displacement[1] += instrument.stage.center_offset_px * frame.pixel_um
+    image = effects.displace(transmission, displacement / frame.pixel_um * frame.oversampling)
+    for effect in PHOTONS:
+        image = effect(image, instrument, frame)
+    n = frame.oversampling
+    rows, columns = image.shape[0] // n, image.shape[1] // n
+    pixels = image.reshape(rows, n, columns, n).mean(axis=(1, 3), dtype=np.float64)
+    pixels *= instrument.detected_photons if frame.shutter_open else 0.0
+    for effect in COUNTS:
+        pixels = effect(pixels, instrument, frame)
+    return pixels.astype(np.uint16)
+
+
+def record(
+    paths: Image,
+    attenuation_per_um: Array,
+    instrument: Instrument,
+    scan: Measurement,
+    *,
+    seed: int,
+    name: str = "scan",
+    oversampling: int = 2,
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> None:
+    """Record an energy scan into the arrays of `scan`, energy by energy.
+
+    `paths` (species, angle, row, column) are projected amounts in um on a grid `oversampling` times
+    finer than the pixel; `attenuation_per_um` (species, energy) is per unit amount. `scan` says
+    energies and angles and owns the arrays (numpy or HDF5) that are filled.
+    """
+    shape = paths.shape[2:]
+    empty = np.zeros(shape, np.float32)
+    counts: dict[float, int] = {}
+    with ThreadPoolExecutor(threads) as pool:
+        for i, energy in enumerate(scan.energies_eV):
+            visit = counts.get(energy, 0)
+            counts[energy] = visit + 1
+            weights = attenuation_per_um[:, i].astype(np.float32)
+
+            def frame_of(kind: str, k: int, energy: float = float(energy), visit: int = visit) -> Frame:
+                shutter_open = not kind.endswith("dark")
+                return Frame(seed, energy, visit, kind, k, shutter_open, scan.pixel_um, oversampling)
+
+            def projection(k: int, weights: Image = weights) -> NDArray[np.uint16]:
+                depth = np.tensordot(weights, paths[:, k], axes=1)
+                return expose(depth, instrument, frame_of(name, k))
+
+            def reference(kind: str, k: int) -> NDArray[np.uint16]:
+                return expose(empty, instrument, frame_of(f"{name} {kind}", k))
+
+            scan.projections[i] = np.stack(list(pool.map(projection, range(len(scan.angles_rad)))))
+            for kind, target in (("flat", scan.flats), ("dark", scan.darks)):
+                frames: Sequence[NDArray[np.uint16]] = list(
+                    pool.map(lambda k, kind=kind: reference(kind, k), range(target.shape[1]))
+                )
+                target[i] = np.stack(frames)
+            if progress:
+                progress("record", i + 1, len(scan.energies_eV))

@@ -1,0 +1,104 @@
+"""Standards are measured by the same instrument: a uniform film, its own noise, thickness and energy errors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from .measurement import Measurement, Spectrum
+from .microscope import Instrument, record
+
+Array = NDArray[np.float64]
+_FILM_PX = 64
+
+
+@dataclass(frozen=True)
+class Standard:
+    """How the standard of one species differs from the sample, and how it is measured."""
+
+    thickness_um: Annotated[
+        float,
+        Meta(gt=0, le=100, description="thickness of the film", extra={"unit": "um", "source": "guess"}),
+    ] = 15.0
+    thickness_error: Annotated[
+        float,
+        Meta(gt=-1, lt=1, description="relative error of the thickness the experimenter believes", extra={"source": "guess"}),
+    ] = 0.0
+    frames: Annotated[int, Meta(ge=1, le=1000, description="frames with and without the film, each energy")] = 4
+    energy_offset_eV: Annotated[
+        float,
+        Meta(
+            ge=-5, le=5, description="error of the energy scale while the standard was measured", extra={"unit": "eV"}
+        ),
+    ] = 0.0
+    spectrum: Annotated[
+        str,
+        Meta(
+            description="normalized spectrum of the standard: 'sample' (same as the sample's), 'parametric', or a file"
+        ),
+    ] = "sample"
+    edge_shift_eV: Annotated[
+        float,
+        Meta(ge=-5, le=5, description="the standard's edge lies higher than the sample's by this", extra={"unit": "eV"}),
+    ] = 0.0
+    white_line_change: Annotated[
+        float,
+        Meta(ge=-1, le=1, description="relative change of the standard's white line above the step"),
+    ] = 0.0
+
+
+def standard_energies(scan_energies_eV: Sequence[float]) -> Array:
+    """Energies at which standards are measured: the scan's, and 1 eV steps over its range."""
+    scan = np.asarray(scan_energies_eV, float)
+    return np.union1d(scan, np.arange(np.ceil(scan.min()), np.floor(scan.max()) + 0.5))
+
+
+def measure_standard(
+    name: str,
+    formula: str,
+    standard: Standard,
+    energies_eV: Array,
+    attenuation_per_um: Array,
+    instrument: Instrument,
+    pixel_um: float,
+    *,
+    seed: int,
+    threads: int = 1,
+) -> Spectrum:
+    """The spectrum an experimenter gets from a uniform film, 1/um at LFP's iron density.
+
+    `attenuation_per_um` (energy,) is the film's true attenuation at `energies_eV`. Optical depth is
+    -ln of the summed film frames over the summed flats, dark-subtracted, over the believed thickness.
+    """
+    shape = (_FILM_PX, _FILM_PX)
+    n = standard.frames
+    film = Measurement(
+        energies_eV=energies_eV,
+        angles_rad=np.zeros(n),
+        projections=np.empty((len(energies_eV), n, *shape), np.uint16),
+        flats=np.empty((len(energies_eV), n, *shape), np.uint16),
+        darks=np.empty((len(energies_eV), n, *shape), np.uint16),
+        pixel_um=pixel_um,
+        center_px=(_FILM_PX - 1) / 2,
+        exposure_s=1.0,
+    )
+    # A uniform film needs no finer grid than the pixel.
+    paths = np.full((1, n, *shape), standard.thickness_um, np.float32)
+    record(
+        paths,
+        attenuation_per_um[None],
+        instrument,
+        film,
+        seed=seed,
+        name=f"standard {name}",
+        oversampling=1,
+        threads=threads,
+    )
+    light, open_beam, dark = (
+        np.asarray(frames, float).mean(axis=(1, 2, 3)) for frames in (film.projections, film.flats, film.darks)
+    )
+    believed_um = standard.thickness_um * (1 + standard.thickness_error)
+    return Spectrum(name, energies_eV, -np.log((light - dark) / (open_beam - dark)) / believed_um, formula=formula)

@@ -1,0 +1,58 @@
+"""Iron-bearing species and the amount of iron they hold."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
+
+from .errors import InputError
+
+
+@dataclass(frozen=True)
+class Species:
+    """A compound in the particle. Defaults for LFP and FP: FACTS, cell volumes 291.06 and 271.70 A3."""
+
+    formula: Annotated[str, Meta(description="chemical formula, one iron site per formula unit")]
+    formula_mass_g_mol: Annotated[
+        float,
+        Meta(gt=0, description="mass of the formula unit", extra={"unit": "g/mol", "source": "xraylib"}),
+    ]
+    density_g_cm3: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=25,
+            description="density of the pure phase at its own volume",
+            extra={"unit": "g/cm3", "source": "4 formula units in the Pnma cell volume"},
+        ),
+    ]
+    spectrum: Annotated[
+        str,
+        Meta(
+            description="normalized Fe K-edge spectrum of the sample: 'parametric', or the path of a two-column or .nor file",
+            extra={"source": "parametric: fitted to HXN standards, Pattammattel and Chu; RMS < 0.005"},
+        ),
+    ] = "parametric"
+
+    @property
+    def iron_mol_cm3(self) -> float:
+        """Iron per volume of the pure phase, mol/cm3."""
+        return self.density_g_cm3 / self.formula_mass_g_mol
+
+
+LFP = Species("LiFePO4", 157.757, 3.600)
+FP = Species("FePO4", 150.816, 3.687)
+
+
+def iron_relative(species: Species, reference: Species) -> float:
+    """Iron density of `species` at its own volume over that of `reference` (1.071 for FP over LFP).
+
+    Raises InputError outside 0.1..10, where a density must be wrong by an order of magnitude.
+    """
+    ratio = species.iron_mol_cm3 / reference.iron_mol_cm3
+    if not 0.1 <= ratio <= 10:
+        raise InputError(
+            f"species: iron density of {species.formula} is {ratio:.3g} times that of {reference.formula}; "
+            "allowed 0.1..10; check density_g_cm3"
+        )
+    return ratio

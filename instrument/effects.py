@@ -33,35 +33,41 @@ def runout_um(instrument: Instrument, frame: Frame) -> Array:
     return np.asarray(frame.rng("runout").normal(0, instrument.stage.runout_um, 2))
 
 
+def _filtered(image: Image, row_transfer: Array, column_transfer: Array) -> Image:
+    """A transmission image through a separable transfer function; beyond the field lies open beam."""
+    absorbed = 1 - image
+    if not absorbed.any():
+        return image
+    spectrum = scipy.fft.rfft2(absorbed)
+    spectrum *= row_transfer[:, None].astype(np.complex64)
+    spectrum *= column_transfer[None, :].astype(np.complex64)
+    return np.asarray(1 - scipy.fft.irfft2(spectrum, s=image.shape))
+
+
 def displace(image: Image, shift: Array) -> Image:
-    """Move an image by (row, column) samples of its own grid, by the Fourier shift theorem; 1 flows in."""
+    """Move an image by (row, column) samples of its own grid, by the Fourier shift theorem."""
     if not np.any(shift):
         return image
-    absorbed = 1 - image
-    spectrum = scipy.fft.rfft2(absorbed)
     rows, columns = image.shape
-    turn = np.outer(
+    return _filtered(
+        image,
         np.exp(-2j * np.pi * scipy.fft.fftfreq(rows) * shift[0]),
         np.exp(-2j * np.pi * scipy.fft.rfftfreq(columns) * shift[1]),
     )
-    return np.asarray(1 - scipy.fft.irfft2(spectrum * turn.astype(np.complex64), s=image.shape))
-
-
-@lru_cache(maxsize=4)
-def _gaussian_transfer(shape: tuple[int, int], sigma: float) -> Image:
-    rows = np.exp(-2 * (np.pi * sigma * scipy.fft.fftfreq(shape[0])) ** 2)
-    columns = np.exp(-2 * (np.pi * sigma * scipy.fft.rfftfreq(shape[1])) ** 2)
-    return np.outer(rows, columns).astype(np.float32)
 
 
 def blur(image: Image, instrument: Instrument, frame: Frame) -> Image:
     """The optics' blur of intensity: a Gaussian of `optics.blur_fwhm_um`."""
     fwhm = instrument.optics.blur_fwhm_um
-    if fwhm == 0 or not frame.shutter_open:
+    if fwhm == 0:
         return image
     sigma = fwhm / FWHM_PER_SIGMA / frame.pixel_um * frame.oversampling
-    transfer = _gaussian_transfer((image.shape[0], image.shape[1]), float(sigma))
-    return np.asarray(1 - scipy.fft.irfft2(scipy.fft.rfft2(1 - image) * transfer, s=image.shape))
+    rows, columns = image.shape
+    return _filtered(
+        image,
+        np.exp(-2 * (np.pi * sigma * scipy.fft.fftfreq(rows)) ** 2),
+        np.exp(-2 * (np.pi * sigma * scipy.fft.rfftfreq(columns)) ** 2),
+    )
 
 
 @lru_cache(maxsize=4)

@@ -1,0 +1,46 @@
+"""Counts to optical depth with a variance for every ray."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .noise import NoiseModel
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Rays:
+    """Optical depth of a block of rows, (row, angle, column).
+
+    `variance` is each ray's own. `shared_variance` (row, column) comes from the averaged flats and
+    darks: one error for all angles, which makes rings. `repaired` (row,) counts rays at or below dark.
+    """
+
+    optical_depth: Array
+    variance: Array
+    shared_variance: Array
+    repaired: NDArray[np.intp]
+
+
+def optical_depth(projections: NDArray[np.uint16], noise: NoiseModel, rows: slice) -> Rays:
+    """-ln of the flat-field-corrected transmission of `projections` (angle, row, column of `rows`).
+
+    A ray at or below the dark level has no logarithm: it is set to half a count and reported.
+    """
+    dark, flat = noise.dark[rows], noise.flat[rows]
+    counts = projections - dark
+    blind = counts <= 0
+    counts = np.where(blind, 0.5, counts)
+    depth = np.log(flat / counts)
+    variance = noise.variance(counts) / counts**2
+    # The flats' error enters every angle alike; the darks' through light and flat with opposite sign.
+    dark_lever = (1 / counts - 1 / flat).mean(axis=0)
+    shared = noise.variance(flat) / noise.flats / flat**2 + noise.dark_variance / noise.darks * dark_lever**2
+    return Rays(
+        depth.transpose(1, 0, 2),
+        variance.transpose(1, 0, 2),
+        shared,
+        blind.sum(axis=(0, 2)),
+    )

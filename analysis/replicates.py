@@ -1,0 +1,53 @@
+"""Sigma for any engine: the spread of reconstructions of the same data with further noise added."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from .noise import NoiseModel
+from .normalize import Rays
+
+Array = NDArray[np.float64]
+Volume = NDArray[np.float32]
+
+_REPLICATES = 3
+_SMOOTHING_PX = (1.0, 4.0, 4.0)
+
+
+def with_replicates(
+    engine: Callable[..., Volume], angles_rad: Array, *, center_px: float, pixel_um: float, first_row: int
+) -> Callable[[Rays, NoiseModel], tuple[Volume, Volume]]:
+    """An engine that also gives the variance of its voxels.
+
+    Noise of the rays' variance is added, the squared change of the image averaged over replicates and
+    neighbours (the variance is smooth; the neighbourhood holds some hundred voxels).
+    """
+
+    def transform(rays: Rays, noise: NoiseModel) -> tuple[Volume, Volume]:
+        rng = np.random.default_rng(first_row)  # fixed by the place in the scan, so that runs repeat
+        image = engine(rays.optical_depth, angles_rad, center_px=center_px, pixel_um=pixel_um)
+        colour = np.sqrt(np.maximum(np.fft.fft(_even(noise.correlation, rays.optical_depth.shape[2])).real, 0))
+        variance = np.zeros_like(image)
+        for _ in range(_REPLICATES):
+            own = _coloured(rng, rays.variance.shape, colour) * np.sqrt(rays.variance)
+            shared = _coloured(rng, rays.shared_variance.shape, colour) * np.sqrt(rays.shared_variance)
+            disturbed = rays.optical_depth + own + shared[:, None, :]
+            change = engine(disturbed, angles_rad, center_px=center_px, pixel_um=pixel_um) - image
+            variance += change**2 / _REPLICATES
+        return image, gaussian_filter(variance, _SMOOTHING_PX, mode="nearest")
+
+    return transform
+
+
+def _even(correlation: Array, size: int) -> Array:
+    lags = np.zeros(size)
+    lags[: len(correlation)] = correlation
+    lags[size - len(correlation) + 1 :] = correlation[:0:-1]
+    return lags
+
+
+def _coloured(rng: np.random.Generator, shape: tuple[int, ...], colour: Array) -> Array:
+    """Unit-variance noise with the given amplitude spectrum along its last axis."""
+    return np.asarray(np.fft.ifft(np.fft.fft(rng.normal(size=shape)) * colour).real)

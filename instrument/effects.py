@@ -18,7 +18,8 @@ from scipy.ndimage import correlate1d
 from scipy.special import erf
 
 if TYPE_CHECKING:
-    from .microscope import Frame, Instrument
+    from .microscope import Frame
+    from .settings import Instrument
 
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]

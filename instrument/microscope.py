@@ -1,131 +1,20 @@
-"""The microscope: its settings, one exposure, and the energy scan made of exposures."""
+"""The microscope: one exposure, and the energy scan made of exposures."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from dataclasses import dataclass
 
 import numpy as np
-from msgspec import Meta
 from numpy.typing import NDArray
 
 from . import effects
 from .measurement import Measurement
 from .randomness import generator
+from .settings import Instrument
 
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]
 Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class Beam:
-    """What arrives at the sample."""
-
-    photons_per_pixel: Annotated[
-        float,
-        Meta(
-            gt=0,
-            description="incident photons per pixel, per projection, per energy, at the beam's centre",
-            extra={"source": "guess; FXI's full flux is about 1e12 ph/s on 40 x 40 um2"},
-        ),
-    ] = 4e5
-    falloff: Annotated[
-        float,
-        Meta(ge=0, lt=1, description="relative loss of intensity from the centre to the corner of the field", extra={"source": "guess"}),
-    ] = 0.2
-    shot_noise: Annotated[bool, Meta(description="photon statistics")] = True
-
-
-@dataclass(frozen=True)
-class Optics:
-    """Image formation, in intensity."""
-
-    blur_fwhm_um: Annotated[
-        float,
-        Meta(
-            ge=0,
-            description="full width at half maximum of the intensity blur, a Gaussian in place of the zone plate's pattern",
-            extra={"unit": "um", "source": "Rayleigh 36.6 nm for a 30 nm outermost zone (FACTS)"},
-        ),
-    ] = 0.037
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Errors of the sample's position."""
-
-    runout_um: Annotated[
-        float,
-        Meta(
-            ge=0,
-            description="rms displacement of the sample per frame, along row and along column",
-            extra={"unit": "um", "source": "15-25 nm on the best stages (APS 32-ID docs)"},
-        ),
-    ] = 0.015
-    center_offset_px: Annotated[
-        float,
-        Meta(
-            ge=-64, le=64, description="known offset of the rotation axis from the middle column", extra={"unit": "pixel"}
-        ),
-    ] = 0.0
-
-
-@dataclass(frozen=True)
-class Camera:
-    """Scintillator and camera."""
-
-    efficiency: Annotated[
-        float,
-        Meta(
-            gt=0,
-            le=1,
-            description="share of the photons behind the sample that is detected: optics and scintillator",
-            extra={"source": "guess: FACTS' cost table uses 10 %"},
-        ),
-    ] = 0.1
-    spread_px: Annotated[
-        float,
-        Meta(
-            ge=0,
-            le=5,
-            description="standard deviation of the scintillator's spread; it correlates the noise of neighbours",
-            extra={"unit": "pixel", "source": "guess"},
-        ),
-    ] = 0.0
-    gain_adu: Annotated[
-        Annotated[float, Meta(gt=0)] | Literal["auto"],
-        Meta(
-            description="ADU per detected photon; 'auto': the open beam reads half of full scale, as an operator would set it",
-            extra={"unit": "ADU", "source": "guess"},
-        ),
-    ] = "auto"
-    read_noise_adu: Annotated[float, Meta(ge=0, description="rms read noise", extra={"unit": "ADU", "source": "guess"})] = 2.0
-    offset_adu: Annotated[
-        float, Meta(ge=0, le=30000, description="reading without light", extra={"unit": "ADU", "source": "guess"})
-    ] = 100.0
-
-
-@dataclass(frozen=True)
-class Instrument:
-    """All that shapes one exposure."""
-
-    beam: Beam = field(default_factory=Beam)
-    optics: Optics = field(default_factory=Optics)
-    stage: Stage = field(default_factory=Stage)
-    camera: Camera = field(default_factory=Camera)
-
-    @property
-    def detected_photons(self) -> float:
-        """Detected photons per pixel in the open beam, at its centre."""
-        return self.beam.photons_per_pixel * self.camera.efficiency
-
-    @property
-    def gain_adu(self) -> float:
-        """ADU per detected photon."""
-        if self.camera.gain_adu == "auto":
-            return (effects.FULL_SCALE_ADU / 2 - self.camera.offset_adu) / self.detected_photons
-        return self.camera.gain_adu
 
 
 @dataclass(frozen=True)

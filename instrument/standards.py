@@ -9,7 +9,8 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from .measurement import Measurement, Spectrum
-from .microscope import Instrument, record
+from .microscope import record
+from .settings import Instrument
 
 Array = NDArray[np.float64]
 _FILM_PX = 64

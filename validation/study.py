@@ -1,0 +1,226 @@
+"""A study: everything a run needs, as frozen dataclasses read from TOML."""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import math
+import tomllib
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from analysis.pipeline import Analysis
+from instrument.settings import Beam, Camera, Instrument, Optics, Scan, Stage
+from instrument.standards import Standard
+from phantom import FP, LFP, Front, InputError, Particle, Species
+
+STUDIES = Path(__file__).parent / "studies"
+
+
+@dataclass(frozen=True)
+class SpeciesTable:
+    """The two iron-bearing species."""
+
+    LFP: Species = LFP
+    FP: Species = FP
+
+
+@dataclass(frozen=True)
+class StandardsTable:
+    """The standards of the two species."""
+
+    LFP: Standard = field(default_factory=Standard)
+    FP: Standard = field(default_factory=Standard)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Limits that the report's words go by."""
+
+    survivable_MGy: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="a dose above this is called unrealistic for an operando particle",
+            extra={"unit": "MGy", "source": "guess: no damage threshold of LFP in electrolyte was found"},
+        ),
+    ] = 100.0
+
+
+@dataclass(frozen=True)
+class Study:
+    """All settings of a closed loop. Equal studies with equal seeds give equal data."""
+
+    name: Annotated[str, Meta(description="name of the study")] = "unnamed"
+    description: Annotated[str, Meta(description="one line")] = ""
+    seed: Annotated[int, Meta(ge=0, le=2**32 - 1, description="seed of every random draw")] = 1
+    particle: Particle = field(default_factory=Particle)
+    front: Front = field(default_factory=Front)
+    species: SpeciesTable = field(default_factory=SpeciesTable)
+    scan: Scan = field(default_factory=Scan)
+    beam: Beam = field(default_factory=Beam)
+    optics: Optics = field(default_factory=Optics)
+    stage: Stage = field(default_factory=Stage)
+    camera: Camera = field(default_factory=Camera)
+    standards: StandardsTable = field(default_factory=StandardsTable)
+    analysis: Analysis = field(default_factory=Analysis)
+    verdict: Verdict = field(default_factory=Verdict)
+
+    @property
+    def instrument(self) -> Instrument:
+        return Instrument(self.beam, self.optics, self.stage, self.camera)
+
+
+def built_in() -> list[str]:
+    """Names of the built-in studies."""
+    return sorted(path.stem for path in STUDIES.glob("*.toml"))
+
+
+def load_study(source: str | Path = "default", changes: dict[str, Any] | None = None) -> Study:
+    """A built-in study by name or a TOML file, with `changes` {dotted key: value} on top.
+
+    A file may start from another with `extends = "default"`. Relative paths in it are relative to it.
+    Raises InputError that names the key, what was found and what is allowed.
+    """
+    values = _read(source, ())
+    for key, value in (changes or {}).items():
+        _merge(values, _nested(key, value), "study")
+    return study_from(values)
+
+
+def study_from(values: dict[str, Any]) -> Study:
+    """The study of nested plain values; what is left out keeps its default."""
+    _check_keys(values, Study, "")
+    try:
+        study = msgspec.convert(values, Study)
+    except msgspec.ValidationError as error:
+        raise InputError(_explain(str(error), values)) from None
+    energies = study.scan.energies_eV
+    if len(set(energies)) < 2:
+        raise InputError(f"study: scan.energies_eV holds {len(set(energies))} different energy; allowed at least 2")
+    if study.scan.first_angle_deg >= study.scan.last_angle_deg:
+        raise InputError(
+            f"study: scan.first_angle_deg is {study.scan.first_angle_deg:g}; allowed less than last_angle_deg "
+            f"({study.scan.last_angle_deg:g})"
+        )
+    return study
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """KEY=VALUE of the command line; the value as TOML writes it, or a bare word."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise InputError(f"--set {text}: found no KEY=VALUE; write it like --set front.fraction=0.3")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
+
+
+def digest(study: Study) -> str:
+    """Hash over the content of everything read: the settings, and the content, not the path, of spectra files."""
+    values = msgspec.to_builtins(study)
+    del values["name"], values["description"], values["seed"]
+    for table in ("species", "standards"):
+        for entry in values[table].values():
+            path = spectrum_path(entry["spectrum"])
+            if path:
+                entry["spectrum"] = [hashlib.sha256(path[0].read_bytes()).hexdigest(), path[1]]
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def spectrum_path(value: str) -> tuple[Path, str | None] | None:
+    """Path and column of a spectrum setting 'PATH' or 'PATH:COLUMN'; None for a word."""
+    if value in ("parametric", "sample"):
+        return None
+    path, colon, column = value.rpartition(":")
+    if colon and not Path(value).is_file() and Path(path).is_file():
+        return Path(path), column
+    if not Path(value).is_file():
+        raise InputError(f"spectrum: no file {value!r}; allowed is 'parametric', 'sample' (standards), PATH or PATH:COLUMN")
+    return Path(value), None
+
+
+def _read(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
+    path = STUDIES / f"{source}.toml" if str(source) in built_in() else Path(source)
+    if not path.is_file():
+        close = difflib.get_close_matches(str(source), built_in(), 1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise InputError(f"study {source}: no such file or built-in study; built in are {', '.join(built_in())}{hint}")
+    if str(path) in seen:
+        raise InputError(f"study {path}: extends itself by way of {' -> '.join(seen)}")
+    try:
+        values = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise InputError(f"study {path}: is not TOML: {error}") from None
+    for table in ("species", "standards"):
+        entries = values.get(table, {})
+        for entry in entries.values() if isinstance(entries, dict) else ():
+            if isinstance(entry, dict) and (path.parent / str(entry.get("spectrum", ""))).is_file():
+                entry["spectrum"] = str((path.parent / entry["spectrum"]).resolve())
+    base = values.pop("extends", None)
+    values.setdefault("name", path.stem)
+    if base is None:
+        return values
+    merged = _read(base, (*seen, str(path)))
+    _merge(merged, values, f"study {path}")
+    return merged
+
+
+def _merge(into: dict[str, Any], values: dict[str, Any], where: str) -> None:
+    for key, value in values.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value, where)
+        else:
+            into[key] = value
+
+
+def _nested(key: str, value: Any) -> dict[str, Any]:
+    head, dot, tail = key.partition(".")
+    return {head: _nested(tail, value)} if dot else {head: value}
+
+
+def _check_keys(values: Any, kind: type, where: str) -> None:
+    """InputError for a key that `kind` does not have, or a number that is not finite."""
+    if not isinstance(values, dict):
+        raise InputError(f"study: {where or 'top level'} is {values!r}; allowed is a table of {', '.join(_fields(kind))}")
+    for key, value in values.items():
+        dotted = f"{where}.{key}" if where else key
+        fields = _fields(kind)
+        if key not in fields:
+            close = difflib.get_close_matches(key, fields, 1)
+            hint = f"did you mean {close[0]}?" if close else f"allowed are {', '.join(fields)}"
+            raise InputError(f"study: unknown key {dotted}; {hint}")
+        if dataclasses.is_dataclass(fields[key]):
+            _check_keys(value, fields[key], dotted)
+        elif any(isinstance(v, float) and not math.isfinite(v) for v in (value if isinstance(value, list) else [value])):
+            raise InputError(f"study: {dotted} is {value}; allowed are finite numbers")
+
+
+def _fields(kind: type) -> dict[str, Any]:
+    hints = typing.get_type_hints(kind)
+    return {entry.name: hints[entry.name] for entry in dataclasses.fields(kind)}
+
+
+def _explain(message: str, values: Any) -> str:
+    """msgspec's words with the dotted key and what was found there."""
+    wanted, _, place = message.partition(" - at ")
+    path = place.strip("`").removeprefix("$.")
+    found: Any = values
+    kind: Any = Study
+    for part in path.replace("[", ".[").split("."):
+        try:
+            found = found[int(part[1:-1])] if part.startswith("[") else found[part]
+            kind = _fields(kind)[part] if dataclasses.is_dataclass(kind) else kind
+        except (KeyError, IndexError, TypeError, ValueError):
+            break
+    allowed = wanted.replace("`", "").removeprefix("Expected ").split(", got")[0]
+    words = [word for part in (kind, *typing.get_args(kind)) if typing.get_origin(part) is typing.Literal for word in typing.get_args(part)]
+    if words:
+        allowed = " or ".join(([allowed] if "Invalid" not in allowed else []) + [", ".join(map(repr, words))])
+    return f"study: {path} is {found!r}; allowed is {allowed}"

@@ -1,0 +1,186 @@
+"""One closed loop: simulate a study, analyze its files, score the result against the truth."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.result import AmountMap
+from instrument.attenuation import absorbed_per_um, attenuation_per_um, formula_mass_g_mol
+from instrument.dose import mean_dose_MGy
+from instrument.formats import new_scan, read_spectrum
+from instrument.measurement import Measurement, Spectrum
+from instrument.microscope import record
+from instrument.projector import project
+from instrument.randomness import generator
+from instrument.standards import Standard, measure_standard, standard_energies
+from instrument.xanes import Edge, parametric, tabulated
+from phantom import InputError, Phantom, Species, make_phantom
+
+from .study import Study, spectrum_path
+
+Array = NDArray[np.float64]
+Progress = Callable[[str, int, int], None]
+_DOSE_VIEWS = 16  # the mean over views converges long before
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What a study yields: the truth, the recorded scan, measured standards, dose and duration."""
+
+    truth: AmountMap
+    scan: Measurement
+    standards: list[Spectrum]
+    dose_MGy: float
+    scan_time_s: float
+
+
+def simulate(
+    study: Study, *, scan_file: Path | None = None, threads: int = 1, progress: Progress | None = None
+) -> Simulation:
+    """Particle, scan, standards and dose of a study.
+
+    The scan is kept in memory, or written to `scan_file` and then not held (its arrays are closed).
+    Raises InputError for a study that cannot be simulated.
+    """
+    edges = {name: _edge(name, species.spectrum) for name, species in _species(study).items()}
+    phantom = build_phantom(study)
+    if progress:
+        progress("particle", 1, 1)
+    paths = project_components(phantom, study, threads)
+    if progress:
+        progress("project", 1, 1)
+    return record_components(paths, phantom, study, edges, scan_file=scan_file, threads=threads, progress=progress)
+
+
+def build_phantom(study: Study) -> Phantom:
+    """The particle on the truth's grid, `scan.oversampling` times finer than the pixel."""
+    scan = study.scan
+    n = scan.oversampling
+    for name, species in _species(study).items():
+        mass = formula_mass_g_mol(species.formula)
+        if abs(mass / species.formula_mass_g_mol - 1) > 0.005:
+            raise InputError(
+                f"study: species.{name}.formula_mass_g_mol is {species.formula_mass_g_mol:g}; allowed for {species.formula} "
+                f"is {mass:.3f} to 0.5 %"
+            )
+    return make_phantom(
+        study.particle,
+        study.front,
+        study.species.LFP,
+        study.species.FP,
+        (scan.rows * n, scan.columns * n, scan.columns * n),
+        scan.pixel_um / n,
+        generator(study.seed, "particle"),
+    )
+
+
+def project_components(phantom: Phantom, study: Study, threads: int = 1) -> NDArray[np.float32]:
+    """Projected amounts, um, (species, angle, row, column) on the truth's grid."""
+    return np.stack([project(volume, study.scan.angles_rad, phantom.voxel_um, threads) for volume in phantom.amounts])
+
+
+def record_components(
+    paths: NDArray[np.float32],
+    phantom: Phantom,
+    study: Study,
+    edges: dict[str, Edge] | None = None,
+    *,
+    scan_file: Path | None = None,
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> Simulation:
+    """The scan of projected components, however they were projected, with its standards and dose."""
+    scan, species = study.scan, _species(study)
+    edges = edges or {name: _edge(name, entry.spectrum) for name, entry in species.items()}
+    energies = np.array(scan.energies_eV)
+    iron_mol_cm3 = species["LFP"].iron_mol_cm3
+    attenuation = np.stack(
+        [attenuation_per_um(entry.formula, iron_mol_cm3, energies, edges[name](energies)) for name, entry in species.items()]
+    )
+    absorbed = np.stack(
+        [absorbed_per_um(entry.formula, iron_mol_cm3, energies, edges[name](energies)) for name, entry in species.items()]
+    )
+    dose = mean_dose_MGy(
+        paths[:, np.linspace(0, scan.angles - 1, min(_DOSE_VIEWS, scan.angles)).astype(int)],
+        attenuation,
+        absorbed,
+        energies,
+        np.array([iron_mol_cm3 * entry.formula_mass_g_mol for entry in species.values()]),
+        np.full(len(energies), study.beam.photons_per_pixel / scan.pixel_um**2),
+        scan.angles,
+        phantom.voxel_um,
+    )
+    shape = (scan.rows, scan.columns)
+    center_px = (scan.columns - 1) / 2 + study.stage.center_offset_px
+    with ExitStack() as stack:
+        if scan_file is None:
+            target = Measurement(
+                energies,
+                scan.angles_rad,
+                *(np.empty((len(energies), n, *shape), np.uint16) for n in (scan.angles, scan.flats, scan.darks)),
+                pixel_um=scan.pixel_um,
+                center_px=center_px,
+                exposure_s=scan.exposure_s,
+            )
+        else:
+            target = stack.enter_context(
+                new_scan(
+                    scan_file, energies, scan.angles_rad, shape, scan.flats, scan.darks, scan.pixel_um, center_px, scan.exposure_s
+                )
+            )
+        record(
+            paths,
+            attenuation,
+            study.instrument,
+            target,
+            seed=study.seed,
+            oversampling=scan.oversampling,
+            threads=threads,
+            progress=progress,
+        )
+    standards = [
+        _measure(name, entry, getattr(study.standards, name), edges[name], study, threads) for name, entry in species.items()
+    ]
+    if progress:
+        progress("standards", 1, 1)
+    truth = AmountMap(phantom.species, phantom.amounts, phantom.voxel_um, resolution_um=study.optics.blur_fwhm_um)
+    return Simulation(truth, target, standards, dose, scan.time_s)
+
+
+def _species(study: Study) -> dict[str, Species]:
+    return {"LFP": study.species.LFP, "FP": study.species.FP}
+
+
+def _edge(name: str, spectrum: str) -> Edge:
+    """The normalized edge that a spectrum setting names."""
+    place = spectrum_path(spectrum)
+    if place is None:
+        return parametric(name)
+    return tabulated(read_spectrum(place[0], name, place[1]))
+
+
+def _measure(name: str, species: Species, standard: Standard, sample: Edge, study: Study, threads: int) -> Spectrum:
+    """A standard as the instrument sees it: at energies off by the scale's error."""
+    edge = sample if standard.spectrum == "sample" else _edge(name, standard.spectrum)
+    edge = edge.altered(standard.edge_shift_eV, standard.white_line_change)
+    energies = standard_energies(study.scan.energies_eV)
+    true_energies = energies + standard.energy_offset_eV
+    film = attenuation_per_um(species.formula, study.species.LFP.iron_mol_cm3, true_energies, edge(true_energies))
+    return measure_standard(
+        name, species.formula, standard, energies, film, study.instrument, study.scan.pixel_um, seed=study.seed, threads=threads
+    )
+
+
+def summary(simulation: Simulation, study: Study) -> dict[str, Any]:
+    """The scores that come from the scan itself."""
+    return {
+        "dose_MGy": simulation.dose_MGy,
+        "scan_time_s": simulation.scan_time_s,
+        "photons_incident": study.beam.photons_per_pixel,
+        "photons_detected": study.instrument.detected_photons,
+    }

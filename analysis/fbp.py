@@ -8,8 +8,8 @@ from typing import Literal
 
 import finufft
 import numpy as np
+import scipy.fft
 from numpy.typing import NDArray
-from scipy.interpolate import interp1d
 
 Array = NDArray[np.float64]
 Volume = NDArray[np.float32]
@@ -44,22 +44,22 @@ def angular_weights(angles_rad: Array) -> Array:
 
 
 class FilteredBackprojection:
-    """The transform for one set of views, columns and rows, reused over energies.
+    """The transform for one set of views and columns, shared by all energies, rows and threads.
 
-    `correlation` (lag,) is that of the detector noise along a row; it only affects variances.
+    `correlation` (lag,) is that of the detector noise along a row; only variances depend on it.
     """
 
     def __init__(
         self,
         angles_rad: Array,
         columns: int,
-        rows: int,
         *,
         center_px: float,
         pixel_um: float,
         window: Filter = "ramp",
+        correlation: Array | None = None,
     ):
-        self.columns, self.rows = columns, rows
+        self.columns = columns
         self.padded = 2 * int(2 ** np.ceil(np.log2(columns)))
         self.pixel_um = pixel_um
         self.weights = angular_weights(angles_rad)
@@ -67,60 +67,71 @@ class FilteredBackprojection:
         self._center = center_px
         k = np.fft.fftfreq(self.padded) * 2 * np.pi
         offset = columns // 2 - (columns - 1) / 2
-        arg_y, arg_x = np.outer(np.sin(angles_rad), k), np.outer(np.cos(angles_rad), k)
+        self._arguments = np.outer(np.sin(angles_rad), k), np.outer(np.cos(angles_rad), k)
         # The axis sits at column center_px; voxel i half a voxel above finufft's mode i - n//2.
-        self._phase = (np.exp(1j * (k * center_px + offset * (arg_x + arg_y)))).astype(np.complex64)
-        self._ramp = _ramp(self.padded) * _WINDOWS[window](np.abs(k) / np.pi)
-        self._ramp[self.padded // 2] = 0  # the unpaired Nyquist sample
-        self._plan = finufft.Plan(
-            1, (columns, columns), n_trans=(rows + 1) // 2, isign=1, eps=1e-4, dtype="complex64", nthreads=1, upsampfac=1.25
-        )
-        self._plan.setpts(arg_y.ravel().astype(np.float32), arg_x.ravel().astype(np.float32))
+        turns = k * center_px + offset * (self._arguments[0] + self._arguments[1])
+        self._phase = np.exp(1j * turns).astype(np.complex64)
+        ramp = _ramp(self.padded) * _WINDOWS[window](np.abs(k) / np.pi)
+        ramp[self.padded // 2] = 0  # the unpaired Nyquist sample
+        self._transfer = self._scaled(ramp / pixel_um, self.weights)
+        noise = ramp * np.sqrt(power_spectrum(np.ones(1) if correlation is None else correlation, self.padded))
+        squared_kernel = np.fft.ifft(noise).real ** 2
+        self._variance_transfer = self._scaled(np.fft.fft(squared_kernel).real / pixel_um**2, self.weights**2)
+        self._ring_radii, self._ring_kernel = self._rings(noise)
 
-    def _backproject(self, sinograms: Array, transfer: Array, weights: Array) -> Volume:
-        """Convolve (row, angle, column) with a kernel of real `transfer` and sum over angles."""
-        packed = np.zeros(((self.rows + 1) // 2, len(self._angles), self.columns), np.complex64)
+    def _scaled(self, transfer: Array, weights: Array) -> NDArray[np.complex64]:
+        return (transfer / self.padded * weights[:, None] * self._phase).astype(np.complex64)
+
+    def plan(self, rows: int) -> finufft.Plan:
+        """A transform for blocks of `rows` rows, to be used by one thread at a time."""
+        size = (self.columns, self.columns)
+        plan = finufft.Plan(
+            1, size, n_trans=(rows + 1) // 2, isign=1, eps=1e-4, dtype="complex64", nthreads=1, upsampfac=1.25
+        )
+        plan.setpts(*(argument.ravel().astype(np.float32) for argument in self._arguments))
+        return plan
+
+    def _backproject(self, sinograms: Array, transfer: NDArray[np.complex64], plan: finufft.Plan) -> Volume:
+        """Convolve (row, angle, column) and sum over angles; two rows share one complex transform."""
+        rows = len(sinograms)
+        packed = np.zeros(((rows + 1) // 2, len(self._angles), self.columns), np.complex64)
         packed.real = sinograms[0::2]
-        packed.imag[: self.rows // 2] = sinograms[1::2]
-        spectra = np.fft.fft(packed, self.padded, axis=-1)
-        spectra *= (transfer / self.padded * weights[:, None]) * self._phase
-        images = self._plan.execute(spectra.reshape(len(packed), -1).astype(np.complex64))
-        images = images.reshape(-1, self.columns, self.columns)
-        out = np.empty((self.rows, self.columns, self.columns), np.float32)
+        packed.imag[: rows // 2] = sinograms[1::2]
+        spectra = scipy.fft.fft(packed, self.padded, axis=-1)
+        spectra *= transfer
+        images = plan.execute(spectra.reshape(len(packed), -1)).reshape(-1, self.columns, self.columns)
+        out = np.empty((rows, self.columns, self.columns), np.float32)
         out[0::2] = images.real
-        out[1::2] = images.imag[: self.rows // 2]
+        out[1::2] = images.imag[: rows // 2]
         return out
 
-    def reconstruct(self, optical_depth: Array) -> Volume:
+    def reconstruct(self, optical_depth: Array, plan: finufft.Plan) -> Volume:
         """Attenuation (row, y, x), 1/um, of optical depth (row, angle, column)."""
-        return self._backproject(optical_depth, self._ramp / self.pixel_um, self.weights)
+        return self._backproject(optical_depth, self._transfer, plan)
 
-    def variance(self, ray_variance: Array, shared_variance: Array, correlation: Array) -> Volume:
+    def variance(self, ray_variance: Array, shared_variance: Array, plan: finufft.Plan) -> Volume:
         """Variance of each voxel, 1/um^2, from that of the rays.
 
         Independent rays (row, angle, column) add with the squared kernel. `shared_variance`
         (row, column) is one error for all angles: it adds with the square of the angular sum, which
         is large near the axis (rings). Noise correlated along a row enters through its power spectrum.
         """
-        coloured = self._ramp * np.sqrt(_power_spectrum(correlation, self.padded))
-        squared = np.fft.fft(np.fft.ifft(coloured).real ** 2).real
-        out = self._backproject(ray_variance, squared / self.pixel_um**2, self.weights**2)
-        radii, kernel = self._ring_kernel(coloured)
-        profiles = shared_variance @ kernel.T / self.pixel_um**2
+        out = self._backproject(ray_variance, self._variance_transfer, plan)
+        profiles = shared_variance @ self._ring_kernel.T / self.pixel_um**2
         axis = np.arange(self.columns) - (self.columns - 1) / 2
-        radius = np.hypot(axis[:, None], axis[None, :])
-        out += interp1d(radii, profiles, axis=1, assume_sorted=True)(radius).astype(np.float32)
+        radius = np.hypot(axis[:, None], axis[None, :]).ravel()
+        for row, profile in enumerate(profiles):
+            out[row] += np.interp(radius, self._ring_radii, profile).reshape(out[row].shape)
         return np.maximum(out, np.float32(1e-30))
 
-    def _ring_kernel(self, coloured: Array) -> tuple[Array, Array]:
+    def _rings(self, noise: Array) -> tuple[Array, Array]:
         """Squared response (radius, column) of a voxel at each radius, px, to an error of a column at all angles."""
         fine = 16
         spectrum = np.zeros(self.padded * fine)
         half = self.padded // 2
-        spectrum[:half], spectrum[-half:] = coloured[:half], coloured[-half:]
+        spectrum[:half], spectrum[-half:] = noise[:half], noise[-half:]
         kernel = np.fft.ifft(spectrum).real * fine
-        largest = self.columns / np.sqrt(2) + 1
-        radii = np.unique(np.concatenate([np.arange(0, 8, 0.5), np.linspace(8, largest, 40)]))
+        radii = np.unique(np.concatenate([np.arange(0, 8, 0.5), np.linspace(8, self.columns / np.sqrt(2) + 1, 40)]))
         columns = np.arange(self.columns)
         out = np.zeros((len(radii), self.columns))
         azimuths = np.linspace(0, np.pi, 6, endpoint=False) + 0.1
@@ -142,7 +153,8 @@ def _ramp(size: int) -> Array:
     return np.asarray(np.fft.fft(kernel).real)
 
 
-def _power_spectrum(correlation: Array, size: int) -> Array:
+def power_spectrum(correlation: Array, size: int) -> Array:
+    """Noise power at the frequencies of an FFT of `size`, 1 for white noise, from `correlation` (lag,)."""
     lags = np.zeros(size)
     lags[: len(correlation)] = correlation
     lags[size - len(correlation) + 1 :] = correlation[:0:-1]
@@ -152,5 +164,5 @@ def _power_spectrum(correlation: Array, size: int) -> Array:
 def fbp(optical_depth: Array, angles_rad: Array, *, center_px: float, pixel_um: float, window: Filter = "ramp") -> Volume:
     """The engine role: (row, angle, column) to attenuation (z, y, x) in 1/um."""
     rows, _, columns = optical_depth.shape
-    transform = FilteredBackprojection(angles_rad, columns, rows, center_px=center_px, pixel_um=pixel_um, window=window)
-    return transform.reconstruct(optical_depth)
+    transform = FilteredBackprojection(angles_rad, columns, center_px=center_px, pixel_um=pixel_um, window=window)
+    return transform.reconstruct(optical_depth, transform.plan(rows))

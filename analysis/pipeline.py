@@ -1,8 +1,10 @@
 """The stack: counts -> optical depth -> attenuation at every energy -> amounts -> phase fraction."""
 
+import functools
+import operator
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
@@ -15,13 +17,14 @@ from instrument.measurement import InputError, Measurement, Spectrum
 from .fbp import Filter, FilteredBackprojection
 from .noise import NoiseModel, measure_noise
 from .normalize import Rays, optical_depth
-from .result import AmountMap, Flag, phase_fraction_sigma
+from .result import AmountMap, Flag, fp_index, phase_fraction, phase_fraction_sigma
 from .spectra import Background, design_matrix, linear_combination, standards_matrix
+from .tally import Tally, tally
 
 Array = NDArray[np.float64]
 Volume = NDArray[np.float32]
 Progress = Callable[[str, int, int], None]
-Transform = Callable[[Rays, NoiseModel], tuple[Volume, Volume]]
+Transform = Callable[[Rays], tuple[Volume, Volume]]
 
 _ROWS_A_BLOCK = 8  # fixed, so that a result never depends on threads
 
@@ -39,7 +42,7 @@ class Analysis:
     ] = "fbp"
     window: Annotated[
         Filter, Meta(description="window on the ramp filter: 'ramp' keeps all frequencies, the others trade resolution for noise")
-    ] = "shepp-logan"
+    ] = "cosine"
     background: Annotated[
         Background, Meta(description="fitted beside the standards: 'none', 'constant', or 'linear' in energy")
     ] = "constant"
@@ -47,19 +50,19 @@ class Analysis:
 
 @dataclass(frozen=True)
 class Conclusion:
-    """A map, and what the experimenter needs to judge it: the spectra behind it and the noise found.
+    """A map, and what a person needs to judge it.
 
-    `core_spectrum` and `shell_spectrum` hold mean attenuation (energy,), 1/um, of voxels found with
-    x < 0.25 and x > 0.75, their sigma and the fit's; `standards` (species, energy).
+    `design` (energy, unknown) is the fit's, species first; `spectra` the mean attenuation (energy,),
+    1/um, of voxels found with x < 0.25 ('core') and x > 0.75 ('shell').
     """
 
     map: AmountMap
     energies_eV: Array
-    standards: Array
-    spectra: dict[str, tuple[Array, Array]] = field(default_factory=dict)
-    noise_slope_adu: float = 0.0
-    repaired_rays: int = 0
-    reduced_chi2: float = float("nan")
+    design: Array
+    spectra: dict[str, Array]
+    noise_slope_adu: float
+    repaired_rays: int
+    reduced_chi2: float
 
 
 def analyze(
@@ -77,13 +80,14 @@ def analyze(
     """
     settings = settings or Analysis()
     names = tuple(standard.name for standard in standards)
-    matrix = standards_matrix(standards, scan.energies_eV)
-    design = design_matrix(matrix, scan.energies_eV, settings.background)
+    fp_index(names)
+    design = design_matrix(standards_matrix(standards, scan.energies_eV), scan.energies_eV, settings.background)
     noises = [
         measure_noise(np.asarray(scan.flats[i]), np.asarray(scan.darks[i]), f"scan at {energy:g} eV")
         for i, energy in enumerate(scan.energies_eV)
     ]
     weights = _energy_weights(scan, noises)
+    transform_of = _engine(settings, scan, np.mean([noise.correlation for noise in noises], axis=0))
 
     n = scan.columns
     shape = (scan.rows, n, n)
@@ -91,45 +95,46 @@ def analyze(
     amounts_sigma = np.zeros_like(amounts)
     sigma = np.zeros(shape, np.float32)
     flags = np.zeros(shape, np.uint8)
-    inside = _inscribed(n, scan.center_px)
-    blocks = [slice(low, min(low + _ROWS_A_BLOCK, scan.rows)) for low in range(0, scan.rows, _ROWS_A_BLOCK)]
-    tallies: dict[int, _Tally] = {}
+    outside = _outside(n, scan.center_px)
 
-    def run(block: slice) -> None:
-        transform = _transform(settings, scan, block)
-        count = block.stop - block.start
-        mu = np.empty((len(scan.energies_eV), count, n, n), np.float32)
+    def run(block: slice) -> Tally:
+        transform = transform_of(block)
+        grid = (block.stop - block.start, n, n)
+        mu = np.empty((len(noises), *grid), np.float32)
         variance = np.empty_like(mu)
-        repaired = np.zeros(count, np.intp)
+        repaired = np.zeros(grid[0], np.intp)
         for i, noise in enumerate(noises):
             rays = optical_depth(scan.projections[i, :, block], noise, block)
-            mu[i], variance[i] = transform(rays, noise)
+            mu[i], variance[i] = transform(rays)
             repaired += rays.repaired
-        found = linear_combination(
-            mu.reshape(len(mu), -1), variance.reshape(len(mu), -1), design, weights, len(names)
-        )
-        values = found.amounts.reshape(len(names), count, n, n)
-        covariance = found.covariance.reshape(len(names), len(names), count, n, n)
-        amounts[:, block] = values
+        mu, variance = mu.reshape(len(mu), -1), variance.reshape(len(mu), -1)
+        found = linear_combination(mu, variance, design, weights, len(names))
+        covariance = found.covariance.reshape(len(names), len(names), *grid)
+        amounts[:, block] = found.amounts.reshape(len(names), *grid)
         amounts_sigma[:, block] = np.sqrt(np.einsum("ii...->i...", covariance))
-        sigma[block] = phase_fraction_sigma(values, covariance, names)
-        poor = (found.chi2 - found.dof > 5 * np.sqrt(2 * np.maximum(found.dof, 1))).reshape(count, n, n)
-        flags[block] |= np.where(poor, Flag.POOR_FIT, 0).astype(np.uint8)
-        flags[block] |= np.where(~inside, Flag.OUTSIDE, 0).astype(np.uint8)[None]
+        sigma[block] = phase_fraction_sigma(amounts[:, block], covariance, names)
+        poor = found.chi2 - found.dof > 5 * np.sqrt(2 * np.maximum(found.dof, 1))
+        flags[block] |= np.where(poor.reshape(grid), Flag.POOR_FIT, 0).astype(np.uint8)
+        flags[block] |= np.where(outside, Flag.OUTSIDE, 0).astype(np.uint8)
         flags[block] |= np.where(repaired > 0, Flag.REPAIRED, 0).astype(np.uint8)[:, None, None]
-        tallies[block.start] = _tally(mu, values, names, found.chi2.reshape(count, n, n), found.dof, int(repaired.sum()))
+        return tally(mu, found.amounts, names, found.chi2, found.dof, int(repaired.sum()))
 
+    blocks = [slice(low, min(low + _ROWS_A_BLOCK, scan.rows)) for low in range(0, scan.rows, _ROWS_A_BLOCK)]
+    tallies = []
     # One BLAS thread in each worker: the sums then do not depend on how many threads there are.
     with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-        for done, _ in enumerate(pool.map(run, blocks), 1):
+        for part in pool.map(run, blocks):
+            tallies.append(part)
             if progress:
-                progress("analyze", done, len(blocks))
+                progress("analyze", len(tallies), len(blocks))
 
+    flags |= np.where(np.isnan(phase_fraction(amounts, names)), Flag.NO_IRON, 0).astype(np.uint8)
     result = AmountMap(
         names, amounts, scan.pixel_um, amounts_sigma=amounts_sigma, phase_fraction_sigma=sigma, flags=flags
     )
-    flags |= np.where(np.isnan(result.phase_fraction), Flag.NO_IRON, 0).astype(np.uint8)
-    return _conclude(result, scan, matrix, noises, [tallies[block.start] for block in blocks])
+    total = functools.reduce(operator.add, tallies)
+    slope = float(np.mean([noise.slope_adu for noise in noises]))
+    return Conclusion(result, scan.energies_eV, design, total.spectra(), slope, total.repaired, total.reduced_chi2)
 
 
 def _energy_weights(scan: Measurement, noises: list[NoiseModel]) -> Array:
@@ -144,89 +149,53 @@ def _energy_weights(scan: Measurement, noises: list[NoiseModel]) -> Array:
     )
 
 
-def _inscribed(columns: int, center_px: float) -> NDArray[np.bool_]:
-    """Pixels of a slice that every view sees, for an axis at column `center_px`."""
+def _outside(columns: int, center_px: float) -> NDArray[np.bool_]:
+    """Pixels of a slice that some view does not see, for an axis at column `center_px`."""
     axis = np.arange(columns) - (columns - 1) / 2
     reach = min(center_px + 0.5, columns - 0.5 - center_px)
-    return np.asarray(np.hypot(axis[:, None], axis[None, :]) <= reach)
+    return np.asarray(np.hypot(axis[:, None], axis[None, :]) > reach)
 
 
-def _transform(settings: Analysis, scan: Measurement, block: slice) -> Transform:
-    rows = block.stop - block.start
-    if settings.engine == "fbp":
-        fbp = FilteredBackprojection(
-            scan.angles_rad, scan.columns, rows, center_px=scan.center_px, pixel_um=scan.pixel_um, window=settings.window
+def _engine(settings: Analysis, scan: Measurement, correlation: Array) -> Callable[[slice], Transform]:
+    """For a block of rows: the function from rays to attenuation and its variance."""
+    if settings.engine == "tomopy":
+        check_tomopy()
+        from .replicates import with_replicates
+        from .tomopy_engine import gridrec
+
+        return functools.partial(
+            with_replicates,
+            gridrec,
+            scan.angles_rad,
+            correlation,
+            center_px=scan.center_px,
+            pixel_um=scan.pixel_um,
+        )
+    fbp = FilteredBackprojection(
+        scan.angles_rad,
+        scan.columns,
+        center_px=scan.center_px,
+        pixel_um=scan.pixel_um,
+        window=settings.window,
+        correlation=correlation,
+    )
+
+    def block_transform(block: slice) -> Transform:
+        plan = fbp.plan(block.stop - block.start)
+        return lambda rays: (
+            fbp.reconstruct(rays.optical_depth, plan),
+            fbp.variance(rays.variance, rays.shared_variance, plan),
         )
 
-        def transform(rays: Rays, noise: NoiseModel) -> tuple[Volume, Volume]:
-            variance = fbp.variance(rays.variance, rays.shared_variance, noise.correlation)
-            return fbp.reconstruct(rays.optical_depth), variance
-
-        return transform
-    from .replicates import with_replicates
-    from .tomopy_engine import gridrec
-
-    return with_replicates(gridrec, scan.angles_rad, center_px=scan.center_px, pixel_um=scan.pixel_um, first_row=block.start)
+    return block_transform
 
 
-@dataclass(frozen=True)
-class _Tally:
-    """Sums over a block that the report's spectra are made of."""
-
-    counts: dict[str, int]
-    spectra: dict[str, Array]
-    chi2: float
-    dof: float
-    repaired: int
-
-
-_CLASSES = {"core": (-0.25, 0.25), "shell": (0.75, 1.25)}
-
-
-def _tally(
-    mu: Volume, amounts: Volume, names: tuple[str, ...], chi2: Volume, dof: NDArray[np.intp], repaired: int
-) -> _Tally:
-    iron = amounts.sum(axis=0)
-    particle = iron > 0.5
-    x = amounts[names.index("FP")] / np.where(particle, iron, 1)
-    masks = {name: particle & (x > low) & (x < high) for name, (low, high) in _CLASSES.items()}
-    return _Tally(
-        {name: int(mask.sum()) for name, mask in masks.items()},
-        {name: mu[:, mask].sum(axis=1, dtype=float) for name, mask in masks.items()},
-        float(chi2[particle].sum(dtype=float)),
-        float(dof.reshape(particle.shape)[particle].sum()),
-        repaired,
-    )
-
-
-def _conclude(
-    result: AmountMap, scan: Measurement, matrix: Array, noises: list[NoiseModel], tallies: list[_Tally]
-) -> Conclusion:
-    spectra = {}
-    for name in _CLASSES:
-        count = sum(tally.counts[name] for tally in tallies)
-        if count:
-            mean = np.sum([tally.spectra[name] for tally in tallies], axis=0) / count
-            spectra[name] = (mean, np.full(len(mean), count, float))
-    dof = sum(tally.dof for tally in tallies)
-    return Conclusion(
-        result,
-        scan.energies_eV,
-        matrix,
-        spectra,
-        float(np.mean([noise.slope_adu for noise in noises])),
-        sum(tally.repaired for tally in tallies),
-        sum(tally.chi2 for tally in tallies) / dof if dof else float("nan"),
-    )
-
-
-def check_engine(name: str) -> None:
-    """InputError where an engine is asked for that cannot be imported."""
-    if name == "tomopy":
-        try:
-            import tomopy  # noqa: F401
-        except ImportError as error:
-            raise InputError(
-                f"analysis.engine: tomopy is not installed ({error}); allowed here is fbp; "
-                "install tomopy with conda (environment.yml)"
-            ) from error
+def check_tomopy() -> None:
+    """InputError where tomopy is asked for and cannot be imported."""
+    try:
+        import tomopy  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            f"analysis.engine: tomopy is not installed ({error}); allowed here is fbp; "
+            "install tomopy with conda (environment.yml)"
+        ) from error

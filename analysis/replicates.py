@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from .noise import NoiseModel
+from .fbp import power_spectrum
 from .normalize import Rays
 
 Array = NDArray[np.float64]
@@ -17,18 +17,19 @@ _SMOOTHING_PX = (1.0, 4.0, 4.0)
 
 
 def with_replicates(
-    engine: Callable[..., Volume], angles_rad: Array, *, center_px: float, pixel_um: float, first_row: int
-) -> Callable[[Rays, NoiseModel], tuple[Volume, Volume]]:
-    """An engine that also gives the variance of its voxels.
+    engine: Callable[..., Volume], angles_rad: Array, correlation: Array, block: slice, *, center_px: float, pixel_um: float
+) -> Callable[[Rays], tuple[Volume, Volume]]:
+    """For a block of rows: a function from rays to the engine's image and the variance of its voxels.
 
-    Noise of the rays' variance is added, the squared change of the image averaged over replicates and
-    neighbours (the variance is smooth; the neighbourhood holds some hundred voxels).
+    Noise of the rays' variance and `correlation` along a row is added, the squared change of the
+    image averaged over replicates and neighbours (the variance is smooth; the neighbourhood holds
+    some hundred voxels).
     """
 
-    def transform(rays: Rays, noise: NoiseModel) -> tuple[Volume, Volume]:
-        rng = np.random.default_rng(first_row)  # fixed by the place in the scan, so that runs repeat
+    def transform(rays: Rays) -> tuple[Volume, Volume]:
+        rng = np.random.default_rng(block.start)  # fixed by the place in the scan, so that runs repeat
         image = engine(rays.optical_depth, angles_rad, center_px=center_px, pixel_um=pixel_um)
-        colour = np.sqrt(np.maximum(np.fft.fft(_even(noise.correlation, rays.optical_depth.shape[2])).real, 0))
+        colour = np.sqrt(power_spectrum(correlation, rays.optical_depth.shape[2]))
         variance = np.zeros_like(image)
         for _ in range(_REPLICATES):
             own = _coloured(rng, rays.variance.shape, colour) * np.sqrt(rays.variance)
@@ -39,13 +40,6 @@ def with_replicates(
         return image, gaussian_filter(variance, _SMOOTHING_PX, mode="nearest")
 
     return transform
-
-
-def _even(correlation: Array, size: int) -> Array:
-    lags = np.zeros(size)
-    lags[: len(correlation)] = correlation
-    lags[size - len(correlation) + 1 :] = correlation[:0:-1]
-    return lags
 
 
 def _coloured(rng: np.random.Generator, shape: tuple[int, ...], colour: Array) -> Array:

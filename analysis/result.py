@@ -6,10 +6,13 @@ from enum import IntFlag
 import numpy as np
 from numpy.typing import NDArray
 
+from scipy.ndimage import gaussian_filter
+
 from instrument.measurement import InputError
 
 Values = NDArray[np.float32]
 IRON_FLOOR = 0.05  # below this share of LFP's iron a phase fraction means nothing (CONTRACT)
+_SMOOTHING_PX = 1.5
 
 
 class Flag(IntFlag):
@@ -68,9 +71,16 @@ def phase_fraction(amounts: Values, species: tuple[str, ...]) -> Values:
 
 
 def phase_fraction_sigma(amounts: Values, covariance: Values, species: tuple[str, ...]) -> Values:
-    """First-order sigma of x: its gradient is (1 - x) / iron along FP and -x / iron along every other amount."""
-    x = phase_fraction(amounts, species)
-    iron = amounts.sum(axis=0)
+    """Sigma of x in slices: amounts (species, row, y, x), covariance (species, species, row, y, x).
+
+    FP - x iron is linear in the amounts, so (found - true) / sigma is normal at any noise if its
+    variance is taken at the true x (Fieller, J. R. Stat. Soc. B 16 (1954) 175). For that x stands the
+    ratio of amounts smoothed over neighbours in the slice, held to 0..1: the voxel's own x would make
+    sigma follow its noise.
+    """
+    smooth = gaussian_filter(np.nan_to_num(amounts), (0, 0, _SMOOTHING_PX, _SMOOTHING_PX), mode="nearest")
+    iron = np.maximum(smooth.sum(axis=0), IRON_FLOOR)
+    x = np.clip(smooth[fp_index(species)] / iron, 0, 1)
     gradient = np.broadcast_to(-x, amounts.shape).copy()
     gradient[fp_index(species)] += 1
     variance = np.zeros_like(x)
@@ -78,4 +88,4 @@ def phase_fraction_sigma(amounts: Values, covariance: Values, species: tuple[str
         for j in range(len(species)):
             variance += gradient[i] * gradient[j] * covariance[i, j]
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.sqrt(variance) / iron
+        return np.asarray(np.sqrt(variance) / np.abs(amounts.sum(axis=0)))

@@ -23,7 +23,7 @@ class Beam:
             description="incident photons per pixel, per projection, per energy, at the beam's centre",
             extra={"source": "guess; FXI's full flux is about 1e12 ph/s on 40 x 40 um2"},
         ),
-    ] = 4e5
+    ] = 6e4
     falloff: Annotated[
         float,
         Meta(ge=0, lt=1, description="relative loss of intensity from the centre to the corner of the field", extra={"source": "guess"}),

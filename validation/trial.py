@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from analysis.result import AmountMap
 from instrument.attenuation import absorbed_per_um, attenuation_per_um, formula_mass_g_mol
 from instrument.dose import mean_dose_MGy
+from instrument.effects import FWHM_PER_SIGMA
 from instrument.formats import new_scan, read_spectrum
 from instrument.measurement import Measurement, Spectrum
 from instrument.microscope import record
@@ -148,8 +149,14 @@ def record_components(
     ]
     if progress:
         progress("standards", 1, 1)
-    truth = AmountMap(phantom.species, phantom.amounts, phantom.voxel_um, resolution_um=study.optics.blur_fwhm_um)
+    truth = AmountMap(phantom.species, phantom.amounts, phantom.voxel_um, resolution_um=resolution_um(study))
     return Simulation(truth, target, standards, dose, scan.time_s)
+
+
+def resolution_um(study: Study) -> float:
+    """Width of the recorded image of a point: optics, scintillator spread and pixel, FWHM in quadrature."""
+    spread = FWHM_PER_SIGMA * study.camera.spread_px
+    return float(np.sqrt(study.optics.blur_fwhm_um**2 + (1 + spread**2) * study.scan.pixel_um**2))
 
 
 def _species(study: Study) -> dict[str, Species]:

@@ -17,7 +17,6 @@ from .species import Species, iron_relative
 # Misfit strain of FP against LFP along a, b, c (FACTS, from the cell constants).
 MISFIT_STRAIN = np.array([-0.0499, -0.0362, 0.0194])
 _BODY_CELLS = 88  # cells along the particle's longest axis on which arrival is computed
-_SURFACE_POINTS = 40_000
 
 Volume = NDArray[np.float32]
 _Angle = Annotated[float, Meta(ge=-360, le=360)]
@@ -112,12 +111,14 @@ def _shrinkage(fraction: float, volume_ratio: float) -> Array:
 
 
 def _body_fields(outline: Outline, scale: Array, speed: Array, voxel_um: float) -> _Body:
-    surface, normals = outline.surface(_SURFACE_POINTS)
+    longest = float(np.abs(outline.surface(1000)[0] * scale).max())
+    step = max(longest * 2 / _BODY_CELLS, voxel_um)
+    # Two surface points for each cell the surface would cross on a sphere of that size.
+    surface, normals = outline.surface(int(8 * np.pi * (longest / step) ** 2))
     surface = surface * scale
     normals = normals / scale
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
     reach = np.abs(surface).max(axis=0)
-    step = max(float(reach.max()) * 2 / _BODY_CELLS, 0.75 * voxel_um)
     half = np.ceil(reach / step).astype(int) + 3
     axes = [np.arange(-n, n + 1) * step for n in half]
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)

@@ -220,7 +220,7 @@ def _front_distance(particle: Mask, true_x: Values, found_x: Values, voxel_um: f
 
 def _pulls(true_x: Values, found_x: Values, sigma: Values | None, inner: Mask) -> Scores:
     """(found - true) / sigma in the interior, core and shell apart."""
-    names = ("pull_mean", "pull_std", "coverage_68", "coverage_95", "pull_std_LFP", "pull_std_FP", "pull_mean_LFP", "pull_mean_FP")
+    names = ("pull_mean", "pull_std", "coverage_68", "coverage_95", "pull_std_LFP", "pull_std_FP", "pull_mean_LFP", "pull_mean_FP", "phase_sigma_interior")
     if sigma is None:
         return dict.fromkeys(names)
     good = inner & np.isfinite(found_x) & np.isfinite(sigma) & (sigma > 0)
@@ -242,6 +242,7 @@ def _pulls(true_x: Values, found_x: Values, sigma: Values | None, inner: Mask) -
         "pull_std_FP": of(true_x >= 0.5, "std"),
         "pull_mean_LFP": of(true_x < 0.5, "mean"),
         "pull_mean_FP": of(true_x >= 0.5, "mean"),
+        "phase_sigma_interior": float(np.sqrt(np.mean(sigma[good].astype(float) ** 2))) if good.any() else None,
     }
 
 

@@ -89,15 +89,18 @@ def load_study(source: str | Path = "default", changes: dict[str, Any] | None = 
     """
     values = _read(source, ())
     for key, value in (changes or {}).items():
-        _merge(values, _nested(key, value), "study")
+        _merge(values, _nested(key, value))
     return study_from(values)
 
 
 def study_from(values: dict[str, Any]) -> Study:
     """The study of nested plain values; what is left out keeps its default."""
     _check_keys(values, Study, "")
+    # Complete before conversion: msgspec leaves a dataclass's defaults on the class, out of to_builtins.
+    complete = msgspec.to_builtins(Study())
+    _merge(complete, values)
     try:
-        study = msgspec.convert(values, Study)
+        study = msgspec.convert(complete, Study)
     except msgspec.ValidationError as error:
         raise InputError(_explain(str(error), values)) from None
     energies = study.scan.energies_eV
@@ -168,14 +171,14 @@ def _read(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
     if base is None:
         return values
     merged = _read(base, (*seen, str(path)))
-    _merge(merged, values, f"study {path}")
+    _merge(merged, values)
     return merged
 
 
-def _merge(into: dict[str, Any], values: dict[str, Any], where: str) -> None:
+def _merge(into: dict[str, Any], values: dict[str, Any]) -> None:
     for key, value in values.items():
         if isinstance(value, dict) and isinstance(into.get(key), dict):
-            _merge(into[key], value, where)
+            _merge(into[key], value)
         else:
             into[key] = value
 

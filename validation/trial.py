@@ -4,8 +4,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,9 +29,10 @@ _DOSE_VIEWS = 16  # the mean over views converges long before
 
 @dataclass(frozen=True)
 class Simulation:
-    """What a study yields: the truth, the recorded scan, measured standards, dose and duration."""
+    """What a study yields: the truth, its rotation (crystal a, b, c to lab x, y, z), scan, standards, dose and duration."""
 
     truth: AmountMap
+    rotation: Array
     scan: Measurement
     standards: list[Spectrum]
     dose_MGy: float
@@ -103,19 +102,7 @@ def record_components(
     attenuation = np.stack(
         [attenuation_per_um(entry.formula, iron_mol_cm3, energies, edges[name](energies)) for name, entry in species.items()]
     )
-    absorbed = np.stack(
-        [absorbed_per_um(entry.formula, iron_mol_cm3, energies, edges[name](energies)) for name, entry in species.items()]
-    )
-    dose = mean_dose_MGy(
-        paths[:, np.linspace(0, scan.angles - 1, min(_DOSE_VIEWS, scan.angles)).astype(int)],
-        attenuation,
-        absorbed,
-        energies,
-        np.array([iron_mol_cm3 * entry.formula_mass_g_mol for entry in species.values()]),
-        np.full(len(energies), study.beam.photons_per_pixel / scan.pixel_um**2),
-        scan.angles,
-        phantom.voxel_um,
-    )
+    dose = scan_dose_MGy(paths, phantom.voxel_um, study, edges)
     shape = (scan.rows, scan.columns)
     center_px = (scan.columns - 1) / 2 + study.stage.center_offset_px
     with ExitStack() as stack:
@@ -150,7 +137,29 @@ def record_components(
     if progress:
         progress("standards", 1, 1)
     truth = AmountMap(phantom.species, phantom.amounts, phantom.voxel_um, resolution_um=resolution_um(study))
-    return Simulation(truth, target, standards, dose, scan.time_s)
+    return Simulation(truth, phantom.rotation, target, standards, dose, scan.time_s)
+
+
+def scan_dose_MGy(
+    paths: NDArray[np.float32], sample_um: float, study: Study, edges: dict[str, Edge] | None = None
+) -> float:
+    """Mean dose of the particle over all views and energies of a study, from its projected amounts."""
+    species = _species(study)
+    edges = edges or {name: _edge(name, entry.spectrum) for name, entry in species.items()}
+    energies = np.array(study.scan.energies_eV)
+    iron_mol_cm3 = species["LFP"].iron_mol_cm3
+    coefficients = [(entry.formula, iron_mol_cm3, energies, edges[name](energies)) for name, entry in species.items()]
+    views = np.linspace(0, paths.shape[1] - 1, min(_DOSE_VIEWS, paths.shape[1])).astype(int)
+    return mean_dose_MGy(
+        paths[:, views],
+        np.stack([attenuation_per_um(*c) for c in coefficients]),
+        np.stack([absorbed_per_um(*c) for c in coefficients]),
+        energies,
+        np.array([iron_mol_cm3 * entry.formula_mass_g_mol for entry in species.values()]),
+        np.full(len(energies), study.beam.photons_per_pixel / study.scan.pixel_um**2),
+        study.scan.angles,
+        sample_um,
+    )
 
 
 def resolution_um(study: Study) -> float:
@@ -181,13 +190,3 @@ def _measure(name: str, species: Species, standard: Standard, sample: Edge, stud
     return measure_standard(
         name, species.formula, standard, energies, film, study.instrument, study.scan.pixel_um, seed=study.seed, threads=threads
     )
-
-
-def summary(simulation: Simulation, study: Study) -> dict[str, Any]:
-    """The scores that come from the scan itself."""
-    return {
-        "dose_MGy": simulation.dose_MGy,
-        "scan_time_s": simulation.scan_time_s,
-        "photons_incident": study.beam.photons_per_pixel,
-        "photons_detected": study.instrument.detected_photons,
-    }

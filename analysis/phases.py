@@ -1,0 +1,85 @@
+"""Shell thickness by direction, from a map alone."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
+
+from .result import AmountMap, phase_fraction
+
+Array = NDArray[np.float64]
+
+_PATCHES = 60
+_BOOTSTRAPS = 200
+
+
+@dataclass(frozen=True)
+class ShellThickness:
+    """Thickness (axis,) of the FP shell along given axes, um, and its covariance (axis, axis)."""
+
+    thickness_um: Array
+    covariance: Array
+
+    def ratio(self, over: int, under: int) -> tuple[float, float]:
+        """Thickness along one axis over that along another, and its sigma (first order)."""
+        a, b = self.thickness_um[over], self.thickness_um[under]
+        gradient = np.zeros(len(self.thickness_um))
+        gradient[over], gradient[under] = 1 / b, -a / b**2
+        return float(a / b), float(np.sqrt(gradient @ self.covariance @ gradient))
+
+
+def shell_thickness(found: AmountMap, axes: Array, smoothing_px: float = 1.0) -> ShellThickness | None:
+    """FP shell thickness along `axes` (3 vectors in lab x, y, z), or None where there is no front.
+
+    Each place of the front x = 0.5 has a depth d below the particle's surface and a normal n. A front
+    of speeds v_i along the axes has d^2 = sum t_i^2 n_i^2 with t_i its thickness along axis i (elliptical
+    front metric); t_i^2 is found by least squares. Sigma is a bootstrap over patches of directions.
+    """
+    amounts = gaussian_filter(np.nan_to_num(found.amounts), (0, *[smoothing_px] * 3))
+    particle = amounts.sum(axis=0) >= 0.5
+    x = np.where(particle, phase_fraction(amounts, found.species), 1.0)
+    core = particle & (x < 0.5)
+    if core.sum() < 50 or (particle & ~core).sum() < 50:
+        return None
+    # Depth of a voxel's centre below the particle's outermost faces.
+    depth = distance_transform_edt(np.pad(particle, 1))[1:-1, 1:-1, 1:-1] - 0.5
+    gradient = np.stack(np.gradient(gaussian_filter(np.nan_to_num(x), smoothing_px)))
+    places, normals, depths = [], [], []
+    for axis in range(3):
+        ahead = np.moveaxis(core, axis, 0)
+        crossing = np.argwhere(np.moveaxis(ahead[1:] != ahead[:-1], 0, axis))
+        step = np.eye(3, dtype=int)[axis]
+        both = particle[tuple(crossing.T)] & particle[tuple((crossing + step).T)]
+        crossing = crossing[both]
+        here, there = x[tuple(crossing.T)], x[tuple((crossing + step).T)]
+        place = crossing + step * ((0.5 - here) / (there - here))[:, None]
+        normal = np.stack([map_coordinates(g, place.T, order=1) for g in gradient], axis=1)
+        length = np.linalg.norm(normal, axis=1, keepdims=True)
+        places.append(place)
+        normals.append(normal / np.maximum(length, 1e-12))
+        depths.append(map_coordinates(depth, place.T, order=1))
+    place, normal = np.concatenate(places), np.concatenate(normals)
+    d2 = np.concatenate(depths) ** 2
+    along = (normal[:, ::-1] @ np.asarray(axes).T) ** 2
+    direction = place - np.argwhere(core).mean(axis=0)
+    patch = _patches(direction / np.linalg.norm(direction, axis=1, keepdims=True))
+    moments = np.stack([along[patch == p].T @ along[patch == p] for p in range(_PATCHES)])
+    sides = np.stack([along[patch == p].T @ d2[patch == p] for p in range(_PATCHES)])
+
+    def solve(weights: Array) -> Array:
+        squares = np.linalg.lstsq(np.tensordot(weights, moments, 1), weights @ sides, rcond=None)[0]
+        return np.asarray(np.sqrt(np.maximum(squares, 0.0)))
+
+    rng = np.random.default_rng(0)  # the bootstrap's own: a map gives one answer
+    draws = np.array([solve(rng.multinomial(_PATCHES, np.full(_PATCHES, 1 / _PATCHES)).astype(float)) for _ in range(_BOOTSTRAPS)])
+    return ShellThickness(solve(np.ones(_PATCHES)) * found.voxel_um, np.cov(draws.T) * found.voxel_um**2)
+
+
+def _patches(directions: Array) -> NDArray[np.intp]:
+    """Number of the nearest of evenly spread directions."""
+    i = np.arange(_PATCHES) + 0.5
+    height, longitude = 1 - 2 * i / _PATCHES, np.pi * (1 + 5**0.5) * i
+    ring = np.sqrt(1 - height**2)
+    centres = np.stack([ring * np.cos(longitude), ring * np.sin(longitude), height], axis=1)
+    return np.asarray(np.argmax(directions @ centres.T, axis=1))

@@ -1,0 +1,146 @@
+"""The report's pictures. Phase fraction runs from purple (LFP) to yellow (FP) in viridis, safe for colour-blind eyes."""
+
+import base64
+import io
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from analysis.pipeline import Conclusion
+from analysis.result import phase_fraction
+
+from .scores import Overlay
+
+Array = NDArray[np.float64]
+_CORE, _SHELL, _TRUTH = "#3b528b", "#c98a00", "#444444"
+_STYLE = {"fontsize": 9}
+# Name of the cut, fixed axis, horizontal and vertical axis of the picture.
+_CUTS = (("x-y", 0, 2, 1), ("x-z", 1, 2, 0), ("y-z", 2, 1, 0))
+_LETTERS = "zyx"
+
+
+def to_png(figure: Figure) -> str:
+    """A figure as the content of an img src, so that a page needs no other file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def slices(pair: Overlay) -> Figure:
+    """Truth, result and error on three sections through the particle's centre of mass."""
+    true_x, found_x = (phase_fraction(m.amounts, m.species) for m in (pair.truth, pair.result))
+    particle = pair.truth.iron >= 0.5
+    found_x = np.where(np.nan_to_num(pair.result.iron) >= 0.5, found_x, np.nan)
+    true_x = np.where(particle, true_x, np.nan)
+    centre = np.rint(np.argwhere(particle).mean(axis=0)).astype(int)
+    voxel = pair.result.voxel_um
+    low = np.maximum(np.argwhere(particle).min(axis=0) - 5, 0)
+    high = np.minimum(np.argwhere(particle).max(axis=0) + 6, particle.shape)
+
+    figure = Figure(figsize=(11, 9.6), layout="constrained")
+    axes = figure.subplots(3, 3)
+    phase = colormaps["viridis"].with_extremes(bad="#e8e8e8")
+    error = colormaps["RdBu_r"].with_extremes(bad="#e8e8e8")
+    for row, (name, fixed, across, up) in enumerate(_CUTS):
+        cut: list[int | slice] = [slice(a, b) for a, b in zip(low, high, strict=True)]
+        cut[fixed] = int(centre[fixed])
+        place = (centre[fixed] - (particle.shape[fixed] - 1) / 2) * voxel
+        extent = [edge for axis in (across, up) for edge in _edges(particle.shape[axis], low[axis], high[axis], voxel)]
+        pictures = (
+            (true_x, phase, 0.0, 1.0, "truth"),
+            (found_x, phase, 0.0, 1.0, "recovered"),
+            (found_x - true_x, error, -0.5, 0.5, "recovered − truth"),
+        )
+        for column, (values, colours, least, most, title) in enumerate(pictures):
+            axis = axes[row, column]
+            image = axis.imshow(
+                values[tuple(cut)], cmap=colours, vmin=least, vmax=most, extent=extent, origin="lower", interpolation="nearest"
+            )
+            axis.set_title(f"{title}, {name} at {_LETTERS[fixed]} = {place:+.2f} µm", **_STYLE)
+            axis.set_xlabel(f"{_LETTERS[across]} (µm)", **_STYLE)
+            axis.set_ylabel(f"{_LETTERS[up]} (µm)", **_STYLE)
+            axis.tick_params(labelsize=8)
+            if row == 0:
+                label = "error of phase fraction" if column == 2 else "phase fraction x (0 LFP, 1 FP)"
+                figure.colorbar(image, ax=axes[:, column], location="bottom", shrink=0.9, aspect=30, extend="both").set_label(
+                    label, **_STYLE
+                )
+    return figure
+
+
+def _edges(count: int, low: int, high: int, voxel: float) -> tuple[float, float]:
+    return (low - count / 2) * voxel, (high - count / 2) * voxel
+
+
+def judgement(pair: Overlay, inner: NDArray[np.bool_], conclusion: Conclusion) -> Figure:
+    """Spectra with their fit and residual, histogram of x, pulls."""
+    figure = Figure(figsize=(11, 4.4), layout="constrained")
+    grid = figure.add_gridspec(2, 3, height_ratios=(3, 1))
+    spectra = figure.add_subplot(grid[0, 0])
+    _spectra(spectra, figure.add_subplot(grid[1, 0], sharex=spectra), conclusion)
+    _histogram(figure.add_subplot(grid[:, 1]), pair)
+    _pulls(figure.add_subplot(grid[:, 2]), pair, inner)
+    return figure
+
+
+def _spectra(axis: Axes, below: Axes, conclusion: Conclusion) -> None:
+    energies = conclusion.energies_eV
+    order = np.argsort(energies)
+    for name, colour in (("core", _CORE), ("shell", _SHELL)):
+        if name not in conclusion.spectra:
+            continue
+        mean = conclusion.spectra[name]
+        fit = conclusion.design @ np.linalg.lstsq(conclusion.design, mean, rcond=None)[0]
+        axis.plot(energies[order], mean[order], "o", ms=4, color=colour, label=f"{name}, mean of voxels")
+        axis.plot(energies[order], fit[order], "-", lw=1, color=colour, label=f"{name}, fit")
+        below.plot(energies[order], 1e3 * (mean - fit)[order], "o-", ms=3, lw=0.7, color=colour)
+    axis.set_ylabel("attenuation (1/µm)", **_STYLE)
+    axis.set_title("Spectra and linear combination", **_STYLE)
+    axis.legend(fontsize=7)
+    axis.tick_params(labelbottom=False, labelsize=8)
+    below.axhline(0, color="0.6", lw=0.7)
+    below.set_ylabel("residual\n(1/mm)", fontsize=8)
+    below.set_xlabel("energy (eV)", **_STYLE)
+    below.tick_params(labelsize=8)
+
+
+def _histogram(axis: Axes, pair: Overlay) -> None:
+    particle = pair.truth.iron >= 0.5
+    bins = np.linspace(-0.75, 1.75, 101)
+    for m, name, colour, filled in ((pair.truth, "truth", _TRUTH, False), (pair.result, "recovered", "#21918c", True)):
+        x = phase_fraction(m.amounts, m.species)[particle]
+        weights = np.full(x.size, 100 / x.size)
+        kind = "stepfilled" if filled else "step"
+        axis.hist(np.clip(x, bins[0], bins[-1]), bins, weights=weights, histtype=kind, color=colour, alpha=0.75, label=name)
+    axis.set_yscale("log")
+    axis.set_ylim(1e-2, 100)
+    axis.set_xlabel("phase fraction x", **_STYLE)
+    axis.set_ylabel("share of the particle's voxels (%)", **_STYLE)
+    axis.set_title("Histogram of phase fraction", **_STYLE)
+    axis.legend(fontsize=8)
+    axis.tick_params(labelsize=8)
+
+
+def _pulls(axis: Axes, pair: Overlay, inner: NDArray[np.bool_]) -> None:
+    axis.set_title("Pulls in the interior", **_STYLE)
+    axis.set_xlabel("(recovered − truth) / sigma", **_STYLE)
+    axis.set_ylabel("density", **_STYLE)
+    axis.tick_params(labelsize=8)
+    bins = np.linspace(-5, 5, 61)
+    centre = (bins[1:] + bins[:-1]) / 2
+    axis.plot(centre, np.exp(-(centre**2) / 2) / np.sqrt(2 * np.pi), "k--", lw=1, label="standard normal")
+    sigma = pair.result.phase_fraction_sigma
+    if sigma is None:
+        return
+    true_x, found_x = (phase_fraction(m.amounts, m.species) for m in (pair.truth, pair.result))
+    for name, mask, colour in (("core", true_x < 0.5, _CORE), ("shell", true_x >= 0.5, _SHELL)):
+        chosen = inner & mask & np.isfinite(found_x)
+        if chosen.sum() >= 10:
+            pulls = np.clip((found_x - true_x)[chosen] / sigma[chosen], bins[0], bins[-1])
+            label = f"{name}, std {pulls.std():.2f}"
+            axis.hist(pulls, bins, density=True, histtype="step", color=colour, label=label)
+    axis.set_xlim(-5, 5)
+    axis.legend(fontsize=8)

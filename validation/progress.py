@@ -1,0 +1,42 @@
+"""Progress: one bar on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from types import TracebackType
+
+from tqdm import tqdm
+
+# Stages of a run and their share of the bar, from the default study's times.
+_SHARE = {"particle": 20, "project": 5, "record": 35, "standards": 8, "analyze": 15, "score": 12, "report": 5}
+
+
+class Reporter:
+    """Called as (stage, done, total)."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._bar = tqdm(
+            total=sum(_SHARE.values()),
+            disable=not self._terminal,
+            bar_format="{desc:<10} {bar} {percentage:3.0f}% {elapsed}",
+            leave=False,
+        )
+        self._before = time.perf_counter()
+        self._done = 0.0
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        self._bar.set_description_str(stage, refresh=False)
+        names = list(_SHARE)
+        passed = sum(_SHARE[name] for name in names[: names.index(stage)]) + _SHARE[stage] * done / total
+        self._bar.update(passed - self._done)
+        self._done = passed
+        if done == total and not self._terminal:
+            now = time.perf_counter()
+            print(f"{stage:<10} {now - self._before:6.1f} s", file=sys.stderr, flush=True)
+            self._before = now
+
+    def __enter__(self) -> "Reporter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bar.close()

@@ -1,0 +1,120 @@
+"""report.html: one file that opens offline."""
+
+import html
+from typing import Any
+
+from analysis.pipeline import Conclusion
+from analysis.result import phase_fraction
+
+from . import figures
+from .scores import Overlay, interior
+from .study import Study
+from .study_text import study_toml
+from .verdict import dose_in_words
+
+_CSS = """
+:root { color-scheme: light; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #1b1f23; background: #fff; margin: 0 auto; max-width: 1100px; padding: 1rem; }
+h1 { font-size: 1.5rem; margin: .2rem 0; } h2 { font-size: 1.15rem; margin: 1.6rem 0 .4rem; border-bottom: 1px solid #d0d7de; }
+.verdict { background: #eef6f5; border-left: 5px solid #21918c; padding: .7rem 1rem; font-size: 1.05rem; }
+.sub { color: #57606a; margin: 0 0 .8rem; }
+.numbers { display: flex; flex-wrap: wrap; gap: .6rem; margin: 1rem 0; }
+.numbers div { border: 1px solid #d0d7de; border-radius: 6px; padding: .4rem .8rem; flex: 1 1 150px; }
+.numbers b { display: block; font-size: 1.25rem; } .numbers span { color: #57606a; font-size: .85rem; }
+img { max-width: 100%; height: auto; } figure { margin: .5rem 0; } figcaption { color: #57606a; font-size: .9rem; }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; }
+th, td { text-align: left; padding: .15rem .8rem .15rem 0; border-bottom: 1px solid #eaeef2; vertical-align: top; }
+td.n { text-align: right; font-variant-numeric: tabular-nums; } pre { background: #f6f8fa; padding: .8rem; overflow-x: auto; font-size: .8rem; }
+"""
+
+# Name in scores.json, and what it says.
+_MEANING = {
+    "phase_rmse": "rms error of x, all voxels with iron",
+    "phase_rmse_interior": "rms error of x, away from surface and front",
+    "phase_sigma_interior": "rms of the analysis' own sigma there",
+    "phase_bias": "mean error of x, all voxels with iron",
+    "phase_bias_interior": "mean error of x in the interior",
+    "bulk_fraction_truth": "share of iron that is FP, truth",
+    "bulk_fraction_found": "share of iron that is FP, recovered",
+    "bulk_fraction_error": "recovered less truth",
+    "scored_share": "share of the particle's voxels with an answer",
+    "false_particle_share": "iron found where there is none, over the particle",
+    "dice_LFP": "overlap of the LFP region, 1 is perfect",
+    "dice_FP": "overlap of the FP region, 1 is perfect",
+    "front_distance_um": "mean distance between true and found front (µm)",
+    "pull_mean": "mean of (recovered − truth) / sigma, interior; 0 when honest",
+    "pull_std": "its standard deviation; 1 when sigma is honest",
+    "pull_std_LFP": "the same in the core",
+    "pull_std_FP": "the same in the shell",
+    "coverage_68": "share of errors below 1 sigma; 0.683 when honest",
+    "coverage_95": "share of errors below 1.96 sigma; 0.95 when honest",
+    "fsc_truth_iron_um": "resolution of iron, Fourier shell correlation 0.5 with the truth (µm)",
+    "fsc_truth_phase_um": "resolution of the phase contrast, likewise (µm)",
+    "registration_shift_um": "common shift removed before scoring (µm)",
+    "shell_thickness_a_um": "recovered FP shell along a (µm)",
+    "shell_thickness_b_um": "recovered FP shell along b (µm)",
+    "shell_thickness_c_um": "recovered FP shell along c (µm)",
+    "shell_ratio_b_a": "recovered shell along b over along a",
+    "shell_ratio_b_a_sigma": "its sigma",
+    "shell_ratio_c_a": "recovered shell along c over along a",
+    "shell_ratio_c_a_sigma": "its sigma",
+    "reduced_chi2": "chi² per degree of freedom of the fit; 1 when noise and model are right",
+    "dose_MGy": "dose, mean over the particle (MGy)",
+    "scan_time_s": "duration of the scan (s)",
+    "elapsed_s": "this run took (s)",
+    "peak_memory_GB": "peak memory of this run (GB)",
+}
+
+
+def render(study: Study, scores: dict[str, Any], pair: Overlay, conclusion: Conclusion, sentence: str) -> str:
+    """The page of one run."""
+    particle = pair.truth.iron >= 0.5
+    lfp = particle & (phase_fraction(pair.truth.amounts, pair.truth.species) < 0.5)
+    inner = interior(pair.truth, particle, lfp)
+    maps = figures.to_png(figures.slices(pair))
+    judged = figures.to_png(figures.judgement(pair, inner, conclusion))
+    fp = pair.truth.species.index("FP")
+    detected, incident = scores["photons_detected"], scores["photons_incident"]
+    cards = [
+        (_number(scores["phase_rmse"]), "rms error of phase fraction, per voxel"),
+        (f"{scores['bulk_fraction_found']:.3f} / {scores['bulk_fraction_truth']:.3f}", "bulk fraction, recovered / truth"),
+        (_number(scores["pull_std"]), "pull width, 1 when sigma is honest"),
+        (f"{scores['dose_MGy']:.3g} MGy", "dose, mean over the particle"),
+        (f"{scores['scan_time_s'] / 60:.1f} min", "scan time"),
+    ]
+    rows = "".join(
+        f"<tr><td><code>{name}</code></td><td class=n>{_number(scores[name])}</td><td>{html.escape(text)}</td></tr>"
+        for name, text in _MEANING.items()
+        if scores.get(name) is not None
+    )
+    scan = study.scan
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>txm-twin: {html.escape(study.name)}, seed {study.seed}</title><style>{_CSS}</style></head><body>
+<h1>txm-twin: {html.escape(study.name)}, seed {study.seed}</h1>
+<p class="sub">{html.escape(study.description)}</p>
+<p class="verdict">{html.escape(sentence)}</p>
+<div class="numbers">{"".join(f"<div><b>{html.escape(v)}</b><span>{html.escape(t)}</span></div>" for v, t in cards)}</div>
+<h2>Phase fraction: truth, recovered, error</h2>
+<figure><img alt="Sections of true, recovered and wrong phase fraction" src="{maps}">
+<figcaption>Sections through the particle's centre of mass. Grey: iron below half of LFP's. The error's scale ends at ±0.5.
+Recovered maps show single voxels of {scan.pixel_um * 1000:.0f} nm without smoothing.</figcaption></figure>
+<h2>Spectra, histogram, honesty of sigma</h2>
+<figure><img alt="Spectra with fit, histogram of phase fraction, pulls" src="{judged}">
+<figcaption>Left: mean reconstructed attenuation of voxels found with x &lt; 0.25 (core) and x &gt; 0.75 (shell), the linear
+combination of the measured standards with background '{study.analysis.background}', and what it leaves. Right: errors over their own
+sigma, at least two voxels and 1.5 resolution widths from surface and front. Sample spectra: LFP
+{html.escape(study.species.LFP.spectrum)}, FP {html.escape(study.species.FP.spectrum)}.</figcaption></figure>
+<h2>Scan and dose</h2>
+<p>{len(scan.energies_eV)} energies {min(scan.energies_eV):g}–{max(scan.energies_eV):g} eV, {scan.angles} views, {scan.rows} × {scan.columns}
+pixels of {scan.pixel_um * 1000:.0f} nm; {incident:.3g} incident and {detected:.3g} detected photons per pixel, per projection, per
+energy, open beam. Dose: <b>{html.escape(dose_in_words(scores["dose_MGy"], study))}</b>. FP holds {pair.truth.amounts[fp].sum() * pair.result.voxel_um**3:.2f} of
+{pair.truth.iron.sum() * pair.result.voxel_um**3:.2f} µm³ (as LFP volume). Volume model: {study.front.volume}.</p>
+<h2>Scores</h2><div class="scroll"><table><tr><th>score</th><th>value</th><th>meaning</th></tr>{rows}</table></div>
+<h2>The study, resolved</h2><details><summary>study.toml (runs again as it is)</summary><pre>{html.escape(study_toml(study))}</pre></details>
+</body></html>
+"""
+
+
+def _number(value: Any) -> str:
+    return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,170 @@
+"""The command `run`: simulate, analyze from the files alone, score, report, all into one folder."""
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from analysis.phases import shell_thickness
+from analysis.pipeline import Conclusion, analyze, check_tomopy
+from instrument.formats import open_scan, read_spectrum, write_spectrum
+from phantom import InputError
+
+from .files import write_map
+from .scores import overlay, score
+from .study import Study, digest
+from .study_text import study_toml
+from .trial import Progress, build_phantom, project_components, scan_dose_MGy, simulate
+from .verdict import verdict
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Scores (flat, as scores.json), the verdict's sentence and the folder."""
+
+    scores: dict[str, Any]
+    sentence: str
+    folder: Path
+
+
+@contextmanager
+def staging(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside `folder`; its files move there when all are made, else none do.
+
+    Raises InputError where the place cannot be written.
+    """
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(20, "it is a file")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.exists() and not os.access(folder, os.W_OK):
+            raise PermissionError(13, "no permission to write")
+        place = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another folder with -o") from error
+    try:
+        yield place
+        for path in sorted(place.rglob("*")):
+            if path.is_file():
+                target = folder / path.relative_to(place)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(path, target)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def run(study: Study, folder: Path, *, threads: int = 1, progress: Progress | None = None) -> Outcome:
+    """The closed loop of a study into `folder`. Raises InputError for what cannot be run."""
+    from .report import render
+
+    start = time.perf_counter()
+    if study.analysis.engine == "tomopy":
+        check_tomopy()
+    with staging(folder) as place:
+        (place / "standards").mkdir()
+        simulation = simulate(study, scan_file=place / "scan.h5", threads=threads, progress=progress)
+        for spectrum in simulation.standards:
+            density = getattr(study.species, spectrum.name).density_g_cm3
+            write_spectrum(place / "standards" / f"{spectrum.name}.txt", spectrum, density)
+        write_map(place / "truth.h5", simulation.truth)
+        conclusion = analyze_folder(place, study, threads, progress)
+        write_map(place / "result.h5", conclusion.map)
+        scores: dict[str, Any] = dict(score(simulation.truth, conclusion.map))
+        scores |= _shells(conclusion, simulation.rotation)
+        scores |= {
+            "reduced_chi2": conclusion.reduced_chi2 if np.isfinite(conclusion.reduced_chi2) else None,
+            "repaired_rays": conclusion.repaired_rays,
+            "dose_MGy": simulation.dose_MGy,
+            "scan_time_s": simulation.scan_time_s,
+            "photons_incident": study.beam.photons_per_pixel,
+            "photons_detected": study.instrument.detected_photons,
+            "seed": study.seed,
+            "study_digest": digest(study),
+        }
+        sentence = verdict(scores, study)
+        pair = overlay(simulation.truth, conclusion.map)
+        if progress:
+            progress("score", 1, 1)
+        scores["elapsed_s"] = time.perf_counter() - start
+        scores["peak_memory_GB"] = peak_memory_GB()
+        (place / "report.html").write_text(render(study, scores, pair, conclusion, sentence))
+        scores["elapsed_s"] = time.perf_counter() - start
+        scores["peak_memory_GB"] = peak_memory_GB()
+        (place / "scores.json").write_text(json.dumps(scores, indent=1, allow_nan=False) + "\n")
+        (place / "study.toml").write_text(study_toml(study))
+        if progress:
+            progress("report", 1, 1)
+    return Outcome(scores, sentence, folder)
+
+
+def analyze_folder(place: Path, study: Study, threads: int = 1, progress: Progress | None = None) -> Conclusion:
+    """What an outsider would do with the folder: scan and standards from their files, nothing else."""
+    standards = [read_spectrum(place / "standards" / f"{name}.txt", name) for name in ("LFP", "FP")]
+    with open_scan(place / "scan.h5") as scan:
+        return analyze(scan, standards, study.analysis, threads=threads, progress=progress)
+
+
+def _shells(conclusion: Conclusion, rotation: Any) -> dict[str, float | None]:
+    """Recovered shell thickness along the true crystal axes; null without a front."""
+    names = ["shell_thickness_a_um", "shell_thickness_b_um", "shell_thickness_c_um"]
+    ratios = {"shell_ratio_b_a": (1, 0), "shell_ratio_c_a": (2, 0)}
+    found = shell_thickness(conclusion.map, rotation.T)
+    if found is None or not (found.thickness_um > 0).all():
+        return dict.fromkeys([*names, *ratios, *(f"{name}_sigma" for name in ratios)])
+    out: dict[str, float | None] = {name: float(value) for name, value in zip(names, found.thickness_um, strict=True)}
+    for name, (over, under) in ratios.items():
+        out[name], out[f"{name}_sigma"] = found.ratio(over, under)
+    return out
+
+
+def peak_memory_GB() -> float:
+    """Largest resident memory of this process so far."""
+    import psutil
+
+    try:
+        import resource
+    except ImportError:  # Windows has no resource module, but psutil knows the peak there
+        return float(psutil.Process().memory_info().peak_wset) / 1e9
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak) * (1 if psutil.MACOS else 1024) / 1e9
+
+
+_COARSE_COLUMNS = 48
+
+
+def forecast(study: Study) -> dict[str, float]:
+    """Time, memory, disk and dose of a run beforehand; the dose from the particle on a coarse grid.
+
+    Time and memory are rough: counts of the work times rates of a 2-core machine.
+    """
+    scan = study.scan
+    coarse = replace(
+        scan,
+        columns=min(_COARSE_COLUMNS, scan.columns),
+        rows=max(8, min(scan.rows, round(_COARSE_COLUMNS * scan.rows / scan.columns))),
+        pixel_um=scan.pixel_um * max(1.0, scan.columns / _COARSE_COLUMNS),
+        angles=min(scan.angles, 12),
+    )
+    small = replace(study, scan=coarse)
+    phantom = build_phantom(small)
+    dose = scan_dose_MGy(project_components(phantom, small), phantom.voxel_um, study)
+    energies, fine = len(scan.energies_eV), scan.oversampling
+    frames = energies * (scan.angles + scan.flats + scan.darks)
+    pixels, voxels = scan.rows * scan.columns, scan.rows * scan.columns**2
+    truth = 2 * voxels * fine**3 * 4 / 1e9
+    paths = 2 * scan.angles * pixels * fine**2 * 4 / 1e9
+    result = voxels * 29 / 1e9
+    return {
+        "time_s": 4 + frames * pixels * 1.1e-7 + energies * voxels * 6e-8 + voxels * fine**3 * 4.5e-7 / 2,
+        "memory_GB": 0.3 + max(1.6 * truth, truth + 2.2 * paths, truth + 3 * result),
+        "disk_GB": frames * pixels * 2 / 1e9 + 1.1 * result,
+        "dose_MGy": dose,
+    }

@@ -1,0 +1,50 @@
+"""One sentence: what limits this map and what to change next."""
+
+from typing import Any
+
+from .study import Study
+
+
+def dose_in_words(dose_MGy: float, study: Study) -> str:
+    """The dose, and its name when no operando particle is thought to survive it."""
+    text = f"{dose_MGy:.3g} MGy"
+    limit = study.verdict.survivable_MGy
+    if dose_MGy > limit:
+        return f"{text}, unrealistic for an operando particle (guess: {limit:g} MGy)"
+    return f"{text}, below the {limit:g} MGy taken as survivable (guess)"
+
+
+def verdict(scores: dict[str, Any], study: Study) -> str:
+    """Noise, systematic error or edges: the largest part of the mean squared error of x, and its cure.
+
+    Noise is sigma^2 as the analysis states it, systematic error what the interior has beyond it, edges
+    what the whole particle has beyond its interior.
+    """
+    total = scores["phase_rmse"] ** 2
+    inside, sigma = scores["phase_rmse_interior"], scores["phase_sigma_interior"]
+    rmse = f"The phase fraction is wrong by {scores['phase_rmse']:.3f} rms per voxel"
+    if inside is None or sigma is None:
+        return f"{rmse}; no voxel lies far enough from surface and front to tell noise from blur: take smaller pixels or a larger particle."
+    noise, systematic = min(sigma, inside) ** 2, max(inside**2 - sigma**2, 0.0)
+    edges = max(total - inside**2, 0.0)
+    share = {"noise": noise, "systematic": systematic, "edges": edges}
+    worst = max(share, key=lambda name: share[name])
+    part = f"{100 * share[worst] / max(sum(share.values()), 1e-30):.0f} % of the squared error"
+    if worst == "noise":
+        dose = scores["dose_MGy"]
+        return (
+            f"{rmse}, limited by photon noise ({part}; sigma {sigma:.3f} in the interior): larger voxels, or 4 times the photons for "
+            f"half the error at {4 * dose:.3g} MGy."
+        )
+    if worst == "edges":
+        width = study.optics.blur_fwhm_um
+        return (
+            f"{rmse}, limited by partial voxels at surface and front ({part}; {inside:.3f} in the interior): smaller pixels, or a filter "
+            f"window that keeps more resolution than '{study.analysis.window}' (optics {width * 1000:.0f} nm, pixel "
+            f"{study.scan.pixel_um * 1000:.0f} nm)."
+        )
+    bias = scores["phase_bias_interior"]
+    return (
+        f"{rmse}, limited by systematic error ({part}; mean error {bias:+.3f} in the interior against a sigma of {sigma:.3f}): check "
+        "standards, energy scale and alignment before more photons."
+    )

@@ -85,9 +85,7 @@ class FilteredBackprojection:
     def plan(self, rows: int) -> finufft.Plan:
         """A transform for blocks of `rows` rows, to be used by one thread at a time."""
         size = (self.columns, self.columns)
-        plan = finufft.Plan(
-            1, size, n_trans=(rows + 1) // 2, isign=1, eps=1e-4, dtype="complex64", nthreads=1, upsampfac=1.25
-        )
+        plan = finufft.Plan(1, size, n_trans=(rows + 1) // 2, isign=1, eps=1e-4, dtype="complex64", nthreads=1, upsampfac=1.25)
         plan.setpts(*(argument.ravel().astype(np.float32) for argument in self._arguments))
         return plan
 

@@ -72,7 +72,9 @@ def shell_thickness(found: AmountMap, axes: Array, smoothing_px: float = 1.0) ->
         return np.asarray(np.sqrt(np.maximum(squares, 0.0)))
 
     rng = np.random.default_rng(0)  # the bootstrap's own: a map gives one answer
-    draws = np.array([solve(rng.multinomial(_PATCHES, np.full(_PATCHES, 1 / _PATCHES)).astype(float)) for _ in range(_BOOTSTRAPS)])
+    draws = np.array(
+        [solve(rng.multinomial(_PATCHES, np.full(_PATCHES, 1 / _PATCHES)).astype(float)) for _ in range(_BOOTSTRAPS)]
+    )
     return ShellThickness(solve(np.ones(_PATCHES)) * found.voxel_um, np.cov(draws.T) * found.voxel_um**2)
 
 

@@ -129,9 +129,7 @@ def analyze(
                 progress("analyze", len(tallies), len(blocks))
 
     flags |= np.where(np.isnan(phase_fraction(amounts, names)), Flag.NO_IRON, 0).astype(np.uint8)
-    result = AmountMap(
-        names, amounts, scan.pixel_um, amounts_sigma=amounts_sigma, phase_fraction_sigma=sigma, flags=flags
-    )
+    result = AmountMap(names, amounts, scan.pixel_um, amounts_sigma=amounts_sigma, phase_fraction_sigma=sigma, flags=flags)
     total = functools.reduce(operator.add, tallies)
     slope = float(np.mean([noise.slope_adu for noise in noises]))
     return Conclusion(result, scan.energies_eV, design, total.spectra(), slope, total.repaired, total.reduced_chi2)

@@ -5,13 +5,12 @@ from enum import IntFlag
 
 import numpy as np
 from numpy.typing import NDArray
-
 from scipy.ndimage import gaussian_filter
 
 from instrument.measurement import InputError
 
 Values = NDArray[np.float32]
-IRON_FLOOR = 0.05  # below this share of LFP's iron a phase fraction means nothing (CONTRACT)
+IRON_FLOOR = 0.05  # below this share of LFP's iron a phase fraction means nothing
 _SMOOTHING_PX = 1.5
 
 

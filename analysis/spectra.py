@@ -111,7 +111,9 @@ def linear_combination(mu: Values, variance: Values, design: Array, weights: Arr
     return LinearFit(amounts, covariance, chi2, dof)
 
 
-def fit(mu: Values, sigma: Values, energies_eV: Array, standards: Array, background: Background = "constant") -> tuple[Values, Values]:
+def fit(
+    mu: Values, sigma: Values, energies_eV: Array, standards: Array, background: Background = "constant"
+) -> tuple[Values, Values]:
     """The fit role: amounts and their sigma, each (species, n)."""
     design = design_matrix(standards, energies_eV, background)
     variance = sigma.astype(np.float32) ** 2

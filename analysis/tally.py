@@ -35,11 +35,7 @@ class Tally:
 
     def spectra(self) -> dict[str, Array]:
         """Mean attenuation (energy,), 1/um, of the classes that hold voxels."""
-        return {
-            name: total / count
-            for name, count, total in zip(CLASSES, self.counts, self.sums, strict=True)
-            if count > 0
-        }
+        return {name: total / count for name, count, total in zip(CLASSES, self.counts, self.sums, strict=True) if count > 0}
 
     @property
     def reduced_chi2(self) -> float:

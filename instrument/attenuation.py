@@ -26,9 +26,7 @@ def _composition(formula: str) -> tuple[tuple[int, float], ...]:
     try:
         parsed = xraylib.CompoundParser(formula)
     except ValueError as error:
-        raise InputError(
-            f"formula {formula!r}: not a chemical formula ({error}); write it like LiFePO4"
-        ) from error
+        raise InputError(f"formula {formula!r}: not a chemical formula ({error}); write it like LiFePO4") from error
     return tuple(zip(parsed["Elements"], parsed["nAtoms"], strict=True))
 
 
@@ -106,12 +104,10 @@ def attenuation_per_um(
     return base + edge
 
 
-def absorbed_per_um(
-    formula: str, formula_mol_cm3: float, energies_eV: ArrayLike, normalized: ArrayLike | None = None
-) -> Array:
+def absorbed_per_um(formula: str, formula_mol_cm3: float, energies_eV: ArrayLike, normalized: ArrayLike | None = None) -> Array:
     """Energy-absorption coefficient, 1/um: the K shell's part loses the fluorescence that escapes.
 
-    mu_pre + step * norm(E) * (1 - omega_K E_Kalpha / E), reabsorption neglected (FACTS, dose).
+    mu_pre + step * norm(E) * (1 - omega_K E_Kalpha / E), reabsorption neglected.
     """
     base, edge = attenuation_parts(formula, formula_mol_cm3, energies_eV, normalized)
     energies = np.atleast_1d(np.asarray(energies_eV, float))

@@ -21,7 +21,7 @@ def mean_dose_MGy(
 
     `paths` (species, angle, row, column) in um on samples of `sample_um`, any subset of the angles;
     `attenuation_per_um`, `absorbed_per_um` (species, energy) per unit amount (see
-    `attenuation.absorbed_per_um` for FACTS' formula); `density_g_cm3` (species,) mass per volume at
+    `attenuation.absorbed_per_um`); `density_g_cm3` (species,) mass per volume at
     unit amount; `photons_per_um2` (energy,) incident fluence per projection. Each ray deposits
     (1 - T) of its energy times the absorbed share of its attenuation.
     """

@@ -116,12 +116,14 @@ def _measurement(file: h5py.File) -> Measurement:
 
 
 def write_spectrum(path: Path, spectrum: Spectrum, density_g_cm3: float) -> None:
-    """A standard as CONTRACT says: header, then energy_eV and mu_per_um at LFP's iron density."""
+    """A standard: header, then energy_eV and mu_per_um at LFP's iron density."""
     unit = "normalized" if spectrum.normalized else "1/um at the iron density of LiFePO4"
     header = f"name: {spectrum.name}\nformula: {spectrum.formula}\nunit: {unit}\ndensity_g_cm3: {density_g_cm3:g}\n"
     columns = "energy_eV " + ("normalized_mu" if spectrum.normalized else "mu_per_um")
     with whole_file(path) as temporary:
-        np.savetxt(temporary, np.column_stack([spectrum.energies_eV, spectrum.mu]), fmt=["%.4f", "%.10g"], header=header + columns)
+        np.savetxt(
+            temporary, np.column_stack([spectrum.energies_eV, spectrum.mu]), fmt=["%.4f", "%.10g"], header=header + columns
+        )
 
 
 def read_spectrum(path: Path, name: str, column: str | None = None) -> Spectrum:
@@ -144,7 +146,9 @@ def read_spectrum(path: Path, name: str, column: str | None = None) -> Spectrum:
         except ValueError:
             raise InputError(f"{path}, line {number}: found {line.strip()[:40]!r}; allowed are numbers (energy_eV mu)") from None
         if len(rows[-1]) < 2 or len(rows[-1]) != len(rows[0]):
-            raise InputError(f"{path}, line {number}: found {len(rows[-1])} columns; allowed is the same number, 2 or more, in each line")
+            raise InputError(
+                f"{path}, line {number}: found {len(rows[-1])} columns; allowed is the same number, 2 or more, in each line"
+            )
     if not rows:
         raise InputError(f"{path}: holds no numbers; allowed is two columns, energy in eV and mu")
     table = np.array(rows)
@@ -165,7 +169,9 @@ def _column(path: Path, header: list[str], count: int, column: str | None) -> in
     if column is None:
         if count == 2:
             return 1
-        raise InputError(f"{path}: has {count} columns; say which with PATH:COLUMN, a label or a number from 1; labels: {' '.join(labels)}")
+        raise InputError(
+            f"{path}: has {count} columns; say which with PATH:COLUMN, a label or a number from 1; labels: {' '.join(labels)}"
+        )
     if column.isdigit() and 1 < int(column) <= count:
         return int(column) - 1
     if column in labels[1:count]:

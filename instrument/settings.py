@@ -26,7 +26,12 @@ class Beam:
     ] = 6e4
     falloff: Annotated[
         float,
-        Meta(ge=0, lt=1, description="relative loss of intensity from the centre to the corner of the field", extra={"source": "guess"}),
+        Meta(
+            ge=0,
+            lt=1,
+            description="relative loss of intensity from the centre to the corner of the field",
+            extra={"source": "guess"},
+        ),
     ] = 0.2
     shot_noise: Annotated[bool, Meta(description="photon statistics")] = True
 
@@ -40,7 +45,7 @@ class Optics:
         Meta(
             ge=0,
             description="full width at half maximum of the intensity blur, a Gaussian in place of the zone plate's pattern",
-            extra={"unit": "um", "source": "Rayleigh 36.6 nm for a 30 nm outermost zone (FACTS)"},
+            extra={"unit": "um", "source": "Rayleigh limit 36.6 nm of a zone plate with 30 nm outermost zone"},
         ),
     ] = 0.037
 
@@ -59,9 +64,7 @@ class Stage:
     ] = 0.015
     center_offset_px: Annotated[
         float,
-        Meta(
-            ge=-64, le=64, description="known offset of the rotation axis from the middle column", extra={"unit": "pixel"}
-        ),
+        Meta(ge=-64, le=64, description="known offset of the rotation axis from the middle column", extra={"unit": "pixel"}),
     ] = 0.0
 
 
@@ -75,7 +78,7 @@ class Camera:
             gt=0,
             le=1,
             description="share of the photons behind the sample that is detected: optics and scintillator",
-            extra={"source": "guess: FACTS' cost table uses 10 %"},
+            extra={"source": "guess"},
         ),
     ] = 0.1
     spread_px: Annotated[
@@ -147,7 +150,8 @@ class Scan:
         int, Meta(ge=2, le=1000, description="frames without sample at each energy", extra={"source": "FXI control code: 20"})
     ] = 20
     darks: Annotated[
-        int, Meta(ge=2, le=1000, description="frames with closed shutter at each energy", extra={"source": "FXI control code: 20"})
+        int,
+        Meta(ge=2, le=1000, description="frames with closed shutter at each energy", extra={"source": "FXI control code: 20"}),
     ] = 20
     exposure_s: Annotated[
         float, Meta(gt=0, description="exposure of a frame", extra={"unit": "s", "source": "FXI control code: 0.05"})
@@ -156,9 +160,7 @@ class Scan:
         float,
         Meta(ge=0, description="time to change energy and refocus", extra={"unit": "s", "source": "guess"}),
     ] = 5.0
-    oversampling: Annotated[
-        int, Meta(ge=2, le=8, description="samples of the truth across a pixel, along each direction")
-    ] = 2
+    oversampling: Annotated[int, Meta(ge=2, le=8, description="samples of the truth across a pixel, along each direction")] = 2
 
     @property
     def angles_rad(self) -> Array:

@@ -31,15 +31,11 @@ class Standard:
     frames: Annotated[int, Meta(ge=1, le=1000, description="frames with and without the film, each energy")] = 4
     energy_offset_eV: Annotated[
         float,
-        Meta(
-            ge=-5, le=5, description="error of the energy scale while the standard was measured", extra={"unit": "eV"}
-        ),
+        Meta(ge=-5, le=5, description="error of the energy scale while the standard was measured", extra={"unit": "eV"}),
     ] = 0.0
     spectrum: Annotated[
         str,
-        Meta(
-            description="normalized spectrum of the standard: 'sample' (same as the sample's), 'parametric', or a file"
-        ),
+        Meta(description="normalized spectrum of the standard: 'sample' (same as the sample's), 'parametric', or a file"),
     ] = "sample"
     edge_shift_eV: Annotated[
         float,
@@ -52,9 +48,10 @@ class Standard:
 
 
 def standard_energies(scan_energies_eV: Sequence[float]) -> Array:
-    """Energies at which standards are measured: the scan's, and 1 eV steps over its range."""
+    """Energies at which standards are measured: the scan's; over its range 1 eV steps across the edge, else 5 eV."""
     scan = np.asarray(scan_energies_eV, float)
-    return np.union1d(scan, np.arange(np.ceil(scan.min()), np.floor(scan.max()) + 0.5))
+    steps = np.union1d(np.arange(7110.0, 7150.5), np.arange(6900.0, 7601.0, 5.0))
+    return np.union1d(scan, steps[(steps > scan.min()) & (steps < scan.max())])
 
 
 def measure_standard(

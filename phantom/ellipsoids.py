@@ -33,7 +33,7 @@ class Ellipsoid:
 def ellipsoid_paths(ellipsoids: Sequence[Ellipsoid], angles_rad: Array, v_um: Array, u_um: Array) -> Array:
     """Exact line integrals, shape (angle, row, column), of the sum of `ellipsoids`; value * um.
 
-    Rays as CONTRACT's geometry: x = u cos - s sin, y = u sin + s cos, z = v. Along a ray
+    Along a ray x = u cos - s sin, y = u sin + s cos, z = v, so that
     rho^2 = q^2 + A s'^2, so the integral is (1 - q^2)^(power + 1/2) B(1/2, power + 1) / sqrt(A)
     (Kak and Slaney, Principles of Computerized Tomographic Imaging, 1988, ch. 3, for power 0).
     """

@@ -35,7 +35,7 @@ class Front:
         Meta(
             description="'constant': FP keeps LFP's volume (3.44 g/cm3); 'shrinking': FP has its own density and "
             "the particle shrinks by the misfit strain",
-            extra={"source": "FACTS; constant volume is the default model"},
+            extra={"source": "iron is conserved in both; which of the two an operando particle follows is not settled"},
         ),
     ] = "constant"
 

@@ -14,7 +14,8 @@ from .fronts import Front, surface_distance
 from .shapes import Array, Outline
 from .species import Species, iron_relative
 
-# Misfit strain of FP against LFP along a, b, c (FACTS, from the cell constants).
+# Misfit strain of FP against LFP along a, b, c (Pnma cells 10.3298, 6.0068, 4.6908 A
+# and 9.8142, 5.7893, 4.7820 A).
 MISFIT_STRAIN = np.array([-0.0499, -0.0362, 0.0194])
 _BODY_CELLS = 88  # cells along the particle's longest axis on which arrival is computed
 
@@ -31,7 +32,10 @@ class Particle:
         tuple[_Length, _Length, _Length],
         Meta(
             description="half sizes along the crystal axes a, b, c, of the uncharged particle",
-            extra={"unit": "um", "source": "guess: FACTS gives several um to 20 um"},
+            extra={
+                "unit": "um",
+                "source": "guess: the particles of Wang et al., Nat. Commun. 7:12372 (2016), are several um to 20 um",
+            },
         ),
     ] = (2.3, 1.7, 2.0)
     exponent: Annotated[
@@ -128,9 +132,9 @@ def _body_fields(outline: Outline, scale: Array, speed: Array, voxel_um: float) 
     radial[np.all(points == 0, axis=1)] = (1, 0, 0)
     # A radial estimate is enough far from the surface, where depth only says inside or outside.
     depth = outline.radius_um(radial / scale) * np.linalg.norm(radial / scale, axis=1) ** -1 - np.linalg.norm(points, axis=1)
-    band = np.abs(depth) < 8 * step
+    band = np.abs(depth) < 4 * step
     depth[band] = surface_distance(points[band], surface, normals, np.ones(3))
-    inside = depth > -4 * step
+    inside = depth > -3 * step
     arrival = depth / speed.min()
     arrival[inside] = surface_distance(points[inside], surface, normals, speed)
     field = arrival.reshape(shape)
@@ -237,8 +241,7 @@ def _sample(
 ) -> tuple[Volume, Volume, Volume]:
     """Body fields at the voxels of `box`, slab by slab to bound memory."""
     z, y, x = (
-        (np.arange(low, high) - (count - 1) / 2) * voxel_um - c
-        for (low, high), count, c in zip(box, shape, center, strict=True)
+        (np.arange(low, high) - (count - 1) / 2) * voxel_um - c for (low, high), count, c in zip(box, shape, center, strict=True)
     )
     fields = (body.depth_um, body.arrival, body.slope)
     out = tuple(np.empty((len(z), len(y), len(x)), np.float32) for _ in fields)

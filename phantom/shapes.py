@@ -66,10 +66,7 @@ class Outline:
             shift[axis] = step
             ahead, behind = points + shift, points - shift
             normals[:, axis] = (
-                np.linalg.norm(ahead, axis=1)
-                - self.radius_um(ahead)
-                - np.linalg.norm(behind, axis=1)
-                + self.radius_um(behind)
+                np.linalg.norm(ahead, axis=1) - self.radius_um(ahead) - np.linalg.norm(behind, axis=1) + self.radius_um(behind)
             )
         normals /= np.linalg.norm(normals, axis=1, keepdims=True)
         return points, normals

@@ -10,7 +10,7 @@ from .errors import InputError
 
 @dataclass(frozen=True)
 class Species:
-    """A compound in the particle. Defaults for LFP and FP: FACTS, cell volumes 291.06 and 271.70 A3."""
+    """A compound in the particle. LFP and FP: Pnma cells of 291.06 and 271.70 A3, four formula units each."""
 
     formula: Annotated[str, Meta(description="chemical formula, one iron site per formula unit")]
     formula_mass_g_mol: Annotated[
@@ -33,6 +33,14 @@ class Species:
             extra={"source": "parametric: fitted to HXN standards, Pattammattel and Chu; RMS < 0.005"},
         ),
     ] = "parametric"
+    edge_shift_eV: Annotated[
+        float,
+        Meta(ge=-5, le=5, description="the sample's edge lies higher than its spectrum says by this", extra={"unit": "eV"}),
+    ] = 0.0
+    white_line_change: Annotated[
+        float,
+        Meta(ge=-1, le=1, description="relative change of the sample's white line above the step"),
+    ] = 0.0
 
     @property
     def iron_mol_cm3(self) -> float:

@@ -53,7 +53,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--threads", type=int, help="worker threads (default: all cores); results do not depend on it")
     run.add_argument("--dry-run", action="store_true", help="say time, memory, disk and dose, and stop")
     run.add_argument(
-        "--require", action="append", default=[], metavar="EXPR", help="a score, < <= > >=, a number: 'abs(pull_mean) < 0.1'; repeatable"
+        "--require",
+        action="append",
+        default=[],
+        metavar="EXPR",
+        help="a score, < <= > >=, a number: 'abs(pull_mean) < 0.1'; repeatable",
     )
     run.set_defaults(command=_run)
 
@@ -109,7 +113,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
     if arguments.dry_run:
         guess = forecast(study)
-        print(f"{study.name}: about {guess['time_s']:.0f} s on 2 cores, {guess['memory_GB']:.1f} GB of memory, {guess['disk_GB']:.2f} GB on disk")
+        print(
+            f"{study.name}: about {guess['time_s']:.0f} s on 2 cores, {guess['memory_GB']:.1f} GB of memory, {guess['disk_GB']:.2f} GB on disk"
+        )
         print(f"dose: {dose_in_words(guess['dose_MGy'], study)}")
         return DONE
     folder = arguments.output or Path(f"run-{study.name}")

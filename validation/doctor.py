@@ -34,5 +34,7 @@ def examine(threads: int) -> bool:
     found = score(simulation.truth, analyze(simulation.scan, simulation.standards, study.analysis, threads=threads).map)
     error = found["phase_rmse_interior"]
     sound = error is not None and error < _SOUND
-    print(f"self-test   {'passed' if sound else 'FAILED'}: phase_rmse_interior {error:.3f} in {time.perf_counter() - start:.1f} s")
+    print(
+        f"self-test   {'passed' if sound else 'FAILED'}: phase_rmse_interior {error:.3f} in {time.perf_counter() - start:.1f} s"
+    )
     return sound

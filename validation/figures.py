@@ -40,8 +40,11 @@ def slices(pair: Overlay) -> Figure:
     low = np.maximum(np.argwhere(particle).min(axis=0) - 5, 0)
     high = np.minimum(np.argwhere(particle).max(axis=0) + 6, particle.shape)
 
-    figure = Figure(figsize=(11, 9.6), layout="constrained")
-    axes = figure.subplots(3, 3)
+    # Margins by hand: a layout engine would draw the figure three times.
+    figure = Figure(figsize=(11, 10))
+    axes = figure.subplots(
+        3, 3, gridspec_kw={"left": 0.06, "right": 0.985, "top": 0.97, "bottom": 0.13, "hspace": 0.3, "wspace": 0.2}
+    )
     phase = colormaps["viridis"].with_extremes(bad="#e8e8e8")
     error = colormaps["RdBu_r"].with_extremes(bad="#e8e8e8")
     for row, (name, fixed, across, up) in enumerate(_CUTS):
@@ -63,11 +66,14 @@ def slices(pair: Overlay) -> Figure:
             axis.set_xlabel(f"{_LETTERS[across]} (µm)", **_STYLE)
             axis.set_ylabel(f"{_LETTERS[up]} (µm)", **_STYLE)
             axis.tick_params(labelsize=8)
-            if row == 0:
+            if row == 2:
                 label = "error of phase fraction" if column == 2 else "phase fraction x (0 LFP, 1 FP)"
-                figure.colorbar(image, ax=axes[:, column], location="bottom", shrink=0.9, aspect=30, extend="both").set_label(
-                    label, **_STYLE
-                )
+                box = axis.get_position()
+                bar = figure.add_axes((box.x0 + 0.1 * box.width, 0.055, 0.8 * box.width, 0.014))
+                figure.colorbar(
+                    image, cax=bar, orientation="horizontal", extend="both", ticks=np.linspace(least, most, 5)
+                ).set_label(label, **_STYLE)
+                bar.tick_params(labelsize=8)
     return figure
 
 
@@ -77,8 +83,10 @@ def _edges(count: int, low: int, high: int, voxel: float) -> tuple[float, float]
 
 def judgement(pair: Overlay, inner: NDArray[np.bool_], conclusion: Conclusion) -> Figure:
     """Spectra with their fit and residual, histogram of x, pulls."""
-    figure = Figure(figsize=(11, 4.4), layout="constrained")
-    grid = figure.add_gridspec(2, 3, height_ratios=(3, 1))
+    figure = Figure(figsize=(11, 4.4))
+    grid = figure.add_gridspec(
+        2, 3, height_ratios=(3, 1), left=0.075, right=0.985, top=0.93, bottom=0.12, hspace=0.08, wspace=0.25
+    )
     spectra = figure.add_subplot(grid[0, 0])
     _spectra(spectra, figure.add_subplot(grid[1, 0], sharex=spectra), conclusion)
     _histogram(figure.add_subplot(grid[:, 1]), pair)
@@ -102,7 +110,7 @@ def _spectra(axis: Axes, below: Axes, conclusion: Conclusion) -> None:
     axis.legend(fontsize=7)
     axis.tick_params(labelbottom=False, labelsize=8)
     below.axhline(0, color="0.6", lw=0.7)
-    below.set_ylabel("residual\n(1/mm)", fontsize=8)
+    below.set_ylabel("resid.\n(1/mm)", fontsize=8)
     below.set_xlabel("energy (eV)", **_STYLE)
     below.tick_params(labelsize=8)
 
@@ -112,9 +120,9 @@ def _histogram(axis: Axes, pair: Overlay) -> None:
     bins = np.linspace(-0.75, 1.75, 101)
     for m, name, colour, filled in ((pair.truth, "truth", _TRUTH, False), (pair.result, "recovered", "#21918c", True)):
         x = phase_fraction(m.amounts, m.species)[particle]
-        weights = np.full(x.size, 100 / x.size)
+        weights = np.full(np.isfinite(x).sum(), 100 / x.size)
         kind = "stepfilled" if filled else "step"
-        axis.hist(np.clip(x, bins[0], bins[-1]), bins, weights=weights, histtype=kind, color=colour, alpha=0.75, label=name)
+        axis.hist(x[np.isfinite(x)], bins, weights=weights, histtype=kind, color=colour, alpha=0.75, label=name)
     axis.set_yscale("log")
     axis.set_ylim(1e-2, 100)
     axis.set_xlabel("phase fraction x", **_STYLE)

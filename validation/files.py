@@ -27,7 +27,7 @@ def versions() -> dict[str, str]:
 
 
 def write_map(path: Path, values: AmountMap) -> None:
-    """truth.h5 or result.h5 as CONTRACT says. Empty space takes no room: only the box with iron is written."""
+    """truth.h5 or result.h5 (layout: README, Files). Empty space takes no room: only the box with iron is written."""
     full = values.amounts.shape
     iron = values.iron
     occupied = [np.flatnonzero(iron.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
@@ -47,7 +47,11 @@ def write_map(path: Path, values: AmountMap) -> None:
         put("iron", inner.sum(axis=0), full[1:], 0.0)
         put("phase_fraction", phase_fraction(inner, values.species), full[1:], np.nan)
         file["species"] = list(values.species)
-        extra = (("amounts_sigma", values.amounts_sigma), ("phase_fraction_sigma", values.phase_fraction_sigma), ("flags", values.flags))
+        extra = (
+            ("amounts_sigma", values.amounts_sigma),
+            ("phase_fraction_sigma", values.phase_fraction_sigma),
+            ("flags", values.flags),
+        )
         for name, data in extra:
             if data is not None:
                 file.create_dataset(name, data=data)

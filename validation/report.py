@@ -10,7 +10,7 @@ from . import figures
 from .scores import Overlay, interior
 from .study import Study
 from .study_text import study_toml
-from .verdict import dose_in_words
+from .verdict import dose_in_words, megagray
 
 _CSS = """
 :root { color-scheme: light; }
@@ -34,9 +34,12 @@ _MEANING = {
     "phase_sigma_interior": "rms of the analysis' own sigma there",
     "phase_bias": "mean error of x, all voxels with iron",
     "phase_bias_interior": "mean error of x in the interior",
+    "phase_bias_interior_LFP": "the same in the core",
+    "phase_bias_interior_FP": "the same in the shell",
     "bulk_fraction_truth": "share of iron that is FP, truth",
     "bulk_fraction_found": "share of iron that is FP, recovered",
     "bulk_fraction_error": "recovered less truth",
+    "bulk_fraction_sigma": "sigma of the recovered one, voxels taken as independent",
     "scored_share": "share of the particle's voxels with an answer",
     "false_particle_share": "iron found where there is none, over the particle",
     "dice_LFP": "overlap of the LFP region, 1 is perfect",
@@ -79,7 +82,7 @@ def render(study: Study, scores: dict[str, Any], pair: Overlay, conclusion: Conc
         (_number(scores["phase_rmse"]), "rms error of phase fraction, per voxel"),
         (f"{scores['bulk_fraction_found']:.3f} / {scores['bulk_fraction_truth']:.3f}", "bulk fraction, recovered / truth"),
         (_number(scores["pull_std"]), "pull width, 1 when sigma is honest"),
-        (f"{scores['dose_MGy']:.3g} MGy", "dose, mean over the particle"),
+        (megagray(scores["dose_MGy"]), "dose, mean over the particle"),
         (f"{scores['scan_time_s'] / 60:.1f} min", "scan time"),
     ]
     rows = "".join(
@@ -107,7 +110,7 @@ sigma, at least two voxels and 1.5 resolution widths from surface and front. Sam
 {html.escape(study.species.LFP.spectrum)}, FP {html.escape(study.species.FP.spectrum)}.</figcaption></figure>
 <h2>Scan and dose</h2>
 <p>{len(scan.energies_eV)} energies {min(scan.energies_eV):g}–{max(scan.energies_eV):g} eV, {scan.angles} views, {scan.rows} × {scan.columns}
-pixels of {scan.pixel_um * 1000:.0f} nm; {incident:.3g} incident and {detected:.3g} detected photons per pixel, per projection, per
+pixels of {scan.pixel_um * 1000:.0f} nm; {incident:,.0f} incident and {detected:,.0f} detected photons per pixel, per projection, per
 energy, open beam. Dose: <b>{html.escape(dose_in_words(scores["dose_MGy"], study))}</b>. FP holds {pair.truth.amounts[fp].sum() * pair.result.voxel_um**3:.2f} of
 {pair.truth.iron.sum() * pair.result.voxel_um**3:.2f} µm³ (as LFP volume). Volume model: {study.front.volume}.</p>
 <h2>Scores</h2><div class="scroll"><table><tr><th>score</th><th>value</th><th>meaning</th></tr>{rows}</table></div>

@@ -19,7 +19,7 @@ from instrument.formats import open_scan, read_spectrum, write_spectrum
 from phantom import InputError
 
 from .files import write_map
-from .scores import overlay, score
+from .scores import overlay, score_pair
 from .study import Study, digest
 from .study_text import study_toml
 from .trial import Progress, build_phantom, project_components, scan_dose_MGy, simulate
@@ -77,7 +77,8 @@ def run(study: Study, folder: Path, *, threads: int = 1, progress: Progress | No
         write_map(place / "truth.h5", simulation.truth)
         conclusion = analyze_folder(place, study, threads, progress)
         write_map(place / "result.h5", conclusion.map)
-        scores: dict[str, Any] = dict(score(simulation.truth, conclusion.map))
+        pair = overlay(simulation.truth, conclusion.map)
+        scores: dict[str, Any] = dict(score_pair(pair))
         scores |= _shells(conclusion, simulation.rotation)
         scores |= {
             "reduced_chi2": conclusion.reduced_chi2 if np.isfinite(conclusion.reduced_chi2) else None,
@@ -90,7 +91,6 @@ def run(study: Study, folder: Path, *, threads: int = 1, progress: Progress | No
             "study_digest": digest(study),
         }
         sentence = verdict(scores, study)
-        pair = overlay(simulation.truth, conclusion.map)
         if progress:
             progress("score", 1, 1)
         scores["elapsed_s"] = time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""How far a result is from the truth. Definitions as CONTRACT; null where a score cannot be formed."""
+"""How far a result is from the truth. Null where a score cannot be formed."""
 
 from dataclasses import dataclass, replace
 
@@ -40,11 +40,12 @@ def overlap_matrix(fine: int, fine_um: float, coarse: int, coarse_um: float, shi
 
 def average_onto(truth: AmountMap, shape: tuple[int, int, int], voxel_um: float, shift_um: Array) -> AmountMap:
     """The truth's amounts averaged over the voxels of another grid; x formed from them is iron-weighted."""
-    amounts = truth.amounts
+    box = _bounding_box(truth.iron > 0, 0)
+    amounts = truth.amounts[(slice(None), *box)]
     for axis in range(3):
-        matrix = overlap_matrix(amounts.shape[axis + 1], truth.voxel_um, shape[axis], voxel_um, float(shift_um[axis]))
-        # Contract one axis at a time, the largest first kept in place by moving it to the front.
-        amounts = np.moveaxis(np.tensordot(matrix.astype(np.float32), amounts, axes=(1, axis + 1)), 0, axis + 1)
+        matrix = overlap_matrix(truth.shape[axis], truth.voxel_um, shape[axis], voxel_um, float(shift_um[axis]))
+        shares = matrix[:, box[axis]].astype(np.float32)
+        amounts = np.moveaxis(np.tensordot(shares, amounts, axes=(1, axis + 1)), 0, axis + 1)
     return replace(truth, amounts=np.ascontiguousarray(amounts), voxel_um=voxel_um)
 
 
@@ -125,10 +126,15 @@ def score(truth: AmountMap, result: AmountMap) -> Scores:
 
     Scored voxels have truth iron >= 0.5; one without an answer counts as |error| 1.
     """
-    pair = overlay(truth, result)
+    return score_pair(overlay(truth, result))
+
+
+def score_pair(pair: Overlay) -> Scores:
+    """As `score`, of an overlay already made."""
     true_iron = pair.truth.iron
+    voxel_um = pair.result.voxel_um
     whole = _bounding_box(true_iron >= _PARTICLE, 4)
-    scores: Scores = {"registration_shift_um": float(np.linalg.norm(pair.shift) * result.voxel_um)}
+    scores: Scores = {"registration_shift_um": float(np.linalg.norm(pair.shift) * voxel_um)}
     scores |= _foreign(pair)
     scores |= _resolution(pair)
     cut = _cut(pair, whole)
@@ -144,7 +150,7 @@ def score(truth: AmountMap, result: AmountMap) -> Scores:
     found_lfp = found_particle & (np.nan_to_num(found_x, nan=2.0) < 0.5)
     scores["dice_LFP"] = _dice(lfp, found_lfp)
     scores["dice_FP"] = _dice(particle & ~lfp, found_particle & (np.nan_to_num(found_x, nan=-1.0) >= 0.5))
-    scores["front_distance_um"] = _front_distance(particle, true_x, found_x, result.voxel_um)
+    scores["front_distance_um"] = _front_distance(particle, true_x, found_x, voxel_um)
     scores |= _pulls(true_x, found_x, cut.result.phase_fraction_sigma, inner)
     for later in ("fsc_halves_um", "capacity_mAh_per_g", "charge_fraction"):
         scores[later] = None
@@ -168,6 +174,9 @@ def _errors(true_x: Values, found_x: Values, particle: Mask, inner: Mask) -> Sco
         given = error[mask & answered].astype(float)
         out[f"phase_rmse{name}"] = float(np.sqrt(np.mean(chosen**2))) if chosen.size else None
         out[f"phase_bias{name}"] = float(given.mean()) if given.size else None
+    for name, mask in (("LFP", true_x < 0.5), ("FP", true_x >= 0.5)):
+        given = error[inner & answered & mask].astype(float)
+        out[f"phase_bias_interior_{name}"] = float(given.mean()) if given.size else None
     out["interior_voxels"] = float(inner.sum())
     return out
 
@@ -181,8 +190,17 @@ def _bulk(cut: Overlay, true_iron: Values) -> Scores:
         return float(np.nansum(m.amounts[fp][where], dtype=float)) / iron if iron > 0 else None
 
     true, found = fraction(cut.truth), fraction(cut.result)
+    sigma = cut.result.phase_fraction_sigma
+    found_iron = np.nan_to_num(cut.result.iron[where])
+    # Voxels taken as independent: reconstructed noise alternates between neighbours, so this is an upper bound.
+    spread = None if sigma is None else float(np.sqrt(np.nansum((found_iron * sigma[where]) ** 2)) / found_iron.sum())
     error = None if true is None or found is None else found - true
-    return {"bulk_fraction_truth": true, "bulk_fraction_found": found, "bulk_fraction_error": error}
+    return {
+        "bulk_fraction_truth": true,
+        "bulk_fraction_found": found,
+        "bulk_fraction_error": error,
+        "bulk_fraction_sigma": spread,
+    }
 
 
 def _foreign(pair: Overlay) -> Scores:
@@ -220,7 +238,17 @@ def _front_distance(particle: Mask, true_x: Values, found_x: Values, voxel_um: f
 
 def _pulls(true_x: Values, found_x: Values, sigma: Values | None, inner: Mask) -> Scores:
     """(found - true) / sigma in the interior, core and shell apart."""
-    names = ("pull_mean", "pull_std", "coverage_68", "coverage_95", "pull_std_LFP", "pull_std_FP", "pull_mean_LFP", "pull_mean_FP", "phase_sigma_interior")
+    names = (
+        "pull_mean",
+        "pull_std",
+        "coverage_68",
+        "coverage_95",
+        "pull_std_LFP",
+        "pull_std_FP",
+        "pull_mean_LFP",
+        "pull_mean_FP",
+        "phase_sigma_interior",
+    )
     if sigma is None:
         return dict.fromkeys(names)
     good = inner & np.isfinite(found_x) & np.isfinite(sigma) & (sigma > 0)

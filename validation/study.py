@@ -223,7 +223,12 @@ def _explain(message: str, values: Any) -> str:
         except (KeyError, IndexError, TypeError, ValueError):
             break
     allowed = wanted.replace("`", "").removeprefix("Expected ").split(", got")[0]
-    words = [word for part in (kind, *typing.get_args(kind)) if typing.get_origin(part) is typing.Literal for word in typing.get_args(part)]
+    words = [
+        word
+        for part in (kind, *typing.get_args(kind))
+        if typing.get_origin(part) is typing.Literal
+        for word in typing.get_args(part)
+    ]
     if words:
         allowed = " or ".join(([allowed] if "Invalid" not in allowed else []) + [", ".join(map(repr, words))])
     return f"study: {path} is {found!r}; allowed is {allowed}"

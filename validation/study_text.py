@@ -56,7 +56,11 @@ def _comment(hint: Any, default: Any) -> str:
             parts.append(meta.description)
         if meta.extra and "unit" in meta.extra:
             parts.append(f"unit {meta.extra['unit']}")
-        limits += [f"{sign} {bound:g}" for sign, bound in ((">", meta.gt), (">=", meta.ge), ("<", meta.lt), ("<=", meta.le)) if bound is not None]
+        limits += [
+            f"{sign} {bound:g}"
+            for sign, bound in ((">", meta.gt), (">=", meta.ge), ("<", meta.lt), ("<=", meta.le))
+            if bound is not None
+        ]
     words = [repr(word) for part in _parts(hint) if typing.get_origin(part) is typing.Literal for word in typing.get_args(part)]
     if words:
         limits.append(" or ".join(words))

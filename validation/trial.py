@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,15 +40,13 @@ class Simulation:
     scan_time_s: float
 
 
-def simulate(
-    study: Study, *, scan_file: Path | None = None, threads: int = 1, progress: Progress | None = None
-) -> Simulation:
+def simulate(study: Study, *, scan_file: Path | None = None, threads: int = 1, progress: Progress | None = None) -> Simulation:
     """Particle, scan, standards and dose of a study.
 
     The scan is kept in memory, or written to `scan_file` and then not held (its arrays are closed).
     Raises InputError for a study that cannot be simulated.
     """
-    edges = {name: _edge(name, species.spectrum) for name, species in _species(study).items()}
+    edges = {name: sample_edge(name, species) for name, species in _species(study).items()}
     phantom = build_phantom(study)
     if progress:
         progress("particle", 1, 1)
@@ -96,7 +95,7 @@ def record_components(
 ) -> Simulation:
     """The scan of projected components, however they were projected, with its standards and dose."""
     scan, species = study.scan, _species(study)
-    edges = edges or {name: _edge(name, entry.spectrum) for name, entry in species.items()}
+    edges = edges or {name: sample_edge(name, entry) for name, entry in species.items()}
     energies = np.array(scan.energies_eV)
     iron_mol_cm3 = species["LFP"].iron_mol_cm3
     attenuation = np.stack(
@@ -140,12 +139,10 @@ def record_components(
     return Simulation(truth, phantom.rotation, target, standards, dose, scan.time_s)
 
 
-def scan_dose_MGy(
-    paths: NDArray[np.float32], sample_um: float, study: Study, edges: dict[str, Edge] | None = None
-) -> float:
+def scan_dose_MGy(paths: NDArray[np.float32], sample_um: float, study: Study, edges: dict[str, Edge] | None = None) -> float:
     """Mean dose of the particle over all views and energies of a study, from its projected amounts."""
     species = _species(study)
-    edges = edges or {name: _edge(name, entry.spectrum) for name, entry in species.items()}
+    edges = edges or {name: sample_edge(name, entry) for name, entry in species.items()}
     energies = np.array(study.scan.energies_eV)
     iron_mol_cm3 = species["LFP"].iron_mol_cm3
     coefficients = [(entry.formula, iron_mol_cm3, energies, edges[name](energies)) for name, entry in species.items()]
@@ -180,10 +177,15 @@ def _edge(name: str, spectrum: str) -> Edge:
     return tabulated(read_spectrum(place[0], name, place[1]))
 
 
+def sample_edge(name: str, species: Species) -> Edge:
+    """The normalized edge of the sample's species."""
+    return _edge(name, species.spectrum).altered(species.edge_shift_eV, species.white_line_change)
+
+
 def _measure(name: str, species: Species, standard: Standard, sample: Edge, study: Study, threads: int) -> Spectrum:
     """A standard as the instrument sees it: at energies off by the scale's error."""
     edge = sample if standard.spectrum == "sample" else _edge(name, standard.spectrum)
-    edge = edge.altered(standard.edge_shift_eV, standard.white_line_change)
+    edge = edge.altered(edge.shift_eV + standard.edge_shift_eV, edge.white_line_change + standard.white_line_change)
     energies = standard_energies(study.scan.energies_eV)
     true_energies = energies + standard.energy_offset_eV
     film = attenuation_per_um(species.formula, study.species.LFP.iron_mol_cm3, true_energies, edge(true_energies))

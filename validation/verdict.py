@@ -4,10 +4,18 @@ from typing import Any
 
 from .study import Study
 
+# Beyond what the ratio's own bias at low counts explains.
+_TELLING_BIAS = 0.02
+
+
+def megagray(dose_MGy: float) -> str:
+    """A dose with its unit, three digits, no exponent."""
+    return f"{dose_MGy:,.0f} MGy" if dose_MGy >= 1000 else f"{dose_MGy:.3g} MGy"
+
 
 def dose_in_words(dose_MGy: float, study: Study) -> str:
     """The dose, and its name when no operando particle is thought to survive it."""
-    text = f"{dose_MGy:.3g} MGy"
+    text = megagray(dose_MGy)
     limit = study.verdict.survivable_MGy
     if dose_MGy > limit:
         return f"{text}, unrealistic for an operando particle (guess: {limit:g} MGy)"
@@ -30,11 +38,17 @@ def verdict(scores: dict[str, Any], study: Study) -> str:
     share = {"noise": noise, "systematic": systematic, "edges": edges}
     worst = max(share, key=lambda name: share[name])
     part = f"{100 * share[worst] / max(sum(share.values()), 1e-30):.0f} % of the squared error"
+    biases = [scores["phase_bias_interior_LFP"], scores["phase_bias_interior_FP"]]
+    largest = max((bias for bias in biases if bias is not None), key=abs, default=0.0)
+    if abs(largest) > _TELLING_BIAS:
+        rmse += (
+            f" with a mean error of {largest:+.3f} in {'core' if largest == biases[0] else 'shell'} (standards? energy scale?)"
+        )
     if worst == "noise":
         dose = scores["dose_MGy"]
         return (
             f"{rmse}, limited by photon noise ({part}; sigma {sigma:.3f} in the interior): larger voxels, or 4 times the photons for "
-            f"half the error at {4 * dose:.3g} MGy."
+            f"half the error at {megagray(4 * dose)}."
         )
     if worst == "edges":
         width = study.optics.blur_fwhm_um

@@ -80,7 +80,7 @@ class FilteredBackprojection:
         self._ring_radii, self._ring_kernel = self._rings(noise)
 
     def _scaled(self, transfer: Array, weights: Array) -> NDArray[np.complex64]:
-        return (transfer / self.padded * weights[:, None] * self._phase).astype(np.complex64)
+        return np.asarray(transfer / self.padded * weights[:, None] * self._phase, np.complex64)
 
     def plan(self, rows: int) -> finufft.Plan:
         """A transform for blocks of `rows` rows, to be used by one thread at a time."""

@@ -42,7 +42,8 @@ def measure_noise(flats: NDArray[np.uint16], darks: NDArray[np.uint16], where: s
     """
     if len(flats) < 2 or len(darks) < 2:
         raise InputError(
-            f"{where}: found {len(flats)} flats and {len(darks)} darks; allowed at least 2 of each, as the noise is measured from them"
+            f"{where}: found {len(flats)} flats and {len(darks)} darks; allowed at least 2 of each, "
+            "as the noise is measured from them"
         )
     dark = darks.mean(axis=0, dtype=float)
     light = flats - dark

@@ -51,6 +51,7 @@ class AmountMap:
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """Voxels along z, y, x."""
         z, y, x = self.amounts.shape[1:]
         return z, y, x
 

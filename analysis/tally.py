@@ -39,6 +39,7 @@ class Tally:
 
     @property
     def reduced_chi2(self) -> float:
+        """chi2 per degree of freedom, NaN where there is none."""
         return self.chi2 / self.dof if self.dof else float("nan")
 
 

@@ -35,4 +35,4 @@ def mean_dose_MGy(
         share = np.divide(-np.expm1(-depth), depth, out=np.ones_like(depth), where=depth > 1e-6)
         stopped = float((share * absorbed).sum(dtype=float)) * sample_um**2 / paths.shape[1]
         joule += stopped * photons_per_um2[i] * angles * energy * _JOULE_PER_EV
-    return joule / (mass_g * 1e-3) * 1e-6
+    return float(joule / (mass_g * 1e-3) * 1e-6)

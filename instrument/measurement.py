@@ -81,8 +81,10 @@ class Measurement:
 
     @property
     def rows(self) -> int:
+        """Detector rows, pixels."""
         return int(self.projections.shape[2])
 
     @property
     def columns(self) -> int:
+        """Detector columns, pixels."""
         return int(self.projections.shape[3])

@@ -59,14 +59,14 @@ def expose(optical_depth: Image, instrument: Instrument, frame: Frame) -> NDArra
     displacement = np.sum([effect(instrument, frame) for effect in EXPOSURE], axis=0)
     displacement[1] += instrument.stage.center_offset_px * frame.pixel_um
     image = effects.displace(transmission, displacement / frame.pixel_um * frame.oversampling)
-    for effect in PHOTONS:
-        image = effect(image, instrument, frame)
+    for photon_effect in PHOTONS:
+        image = photon_effect(image, instrument, frame)
     n = frame.oversampling
     rows, columns = image.shape[0] // n, image.shape[1] // n
-    pixels = image.reshape(rows, n, columns, n).mean(axis=(1, 3), dtype=np.float64)
+    pixels: Array = image.reshape(rows, n, columns, n).mean(axis=(1, 3), dtype=np.float64)
     pixels *= instrument.detected_photons if frame.shutter_open else 0.0
-    for effect in COUNTS:
-        pixels = effect(pixels, instrument, frame)
+    for count_effect in COUNTS:
+        pixels = count_effect(pixels, instrument, frame)
     return pixels.astype(np.uint16)
 
 

@@ -14,8 +14,9 @@ _SLICES_A_CALL = 16  # fixed, so that results never depend on the number of thre
 def project(volume: NDArray[np.float32], angles_rad: Array, voxel_um: float, threads: int = 1) -> NDArray[np.float32]:
     """Line integrals of `volume` (z, y, x), shape (angle, z, x): value * um, on columns of one voxel.
 
-    x = u cos - s sin, y = u sin + s cos, the axis in the middle. The object is taken as band-limited at the voxel and must lie inside the inscribed cylinder. Two real slices share one
-    complex type-2 transform (Barnett, Magland, af Klinteberg, SIAM J. Sci. Comput. 41 (2019) C479).
+    x = u cos - s sin, y = u sin + s cos, the axis in the middle. The object is taken as band-limited at
+    the voxel and must lie inside the inscribed cylinder. Two real slices share one complex type-2
+    transform (Barnett, Magland, af Klinteberg, SIAM J. Sci. Comput. 41 (2019) C479).
     """
     rows, n_y, n_x = volume.shape
     if n_y != n_x:

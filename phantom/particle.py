@@ -195,13 +195,13 @@ def make_phantom(
     share = np.clip(0.5 + (time - arrival) / width, 0, 1)
     if front.fraction in (0.0, 1.0):
         share = np.full_like(share, front.fraction)
-    box = tuple(slice(low, high) for low, high in corner)
-    amounts[(0, *box)] = full * (1 - share)
-    amounts[(1, *box)] = full * share * np.float32(fp_iron)
+    z, y, x = (slice(low, high) for low, high in corner)
+    amounts[0, z, y, x] = full * (1 - share)
+    amounts[1, z, y, x] = full * share * np.float32(fp_iron)
     phantom = Phantom(("LFP", "FP"), amounts, voxel_um, rotation)
-    if abs(phantom.bulk_fraction - front.fraction) > 1e-3:
+    if not (iron := phantom.amounts.any()) or abs(phantom.bulk_fraction - front.fraction) > 1e-3:
         raise InputError(
-            f"front.fraction: {front.fraction} cannot be met to 1e-3 (got {phantom.bulk_fraction:.4f}) on voxels of "
+            f"front.fraction: {front.fraction} cannot be met to 1e-3 ({'no iron' if not iron else f'got {phantom.bulk_fraction:.4f}'}) on voxels of "
             f"{voxel_um} um; allowed is a particle of more than about 10 voxels; make it larger or scan.pixel_um smaller"
         )
     return phantom
@@ -251,4 +251,4 @@ def _sample(
         index = np.tensordot(rotation.T, lab, axes=1) / body.step_um + middle[:, None, None]
         for values, field in zip(out, fields, strict=True):
             values[k] = map_coordinates(field, index, order=1, mode="nearest", prefilter=False)
-    return out
+    return out[0], out[1], out[2]

@@ -114,7 +114,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         guess = forecast(study)
         print(
-            f"{study.name}: about {guess['time_s']:.0f} s on 2 cores, {guess['memory_GB']:.1f} GB of memory, {guess['disk_GB']:.2f} GB on disk"
+            f"{study.name}: about {guess['time_s']:.0f} s on 2 cores, "
+            f"{guess['memory_GB']:.1f} GB of memory, {guess['disk_GB']:.2f} GB on disk"
         )
         print(f"dose: {dose_in_words(guess['dose_MGy'], study)}")
         return DONE

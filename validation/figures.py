@@ -2,6 +2,7 @@
 
 import base64
 import io
+from typing import Literal
 
 import numpy as np
 from matplotlib import colormaps
@@ -16,7 +17,7 @@ from .scores import Overlay
 
 Array = NDArray[np.float64]
 _CORE, _SHELL, _TRUTH = "#3b528b", "#c98a00", "#444444"
-_STYLE = {"fontsize": 9}
+_POINTS = 9  # size of titles and axis labels
 # Name of the cut, fixed axis, horizontal and vertical axis of the picture.
 _CUTS = (("x-y", 0, 2, 1), ("x-z", 1, 2, 0), ("y-z", 2, 1, 0))
 _LETTERS = "zyx"
@@ -62,9 +63,9 @@ def slices(pair: Overlay) -> Figure:
             image = axis.imshow(
                 values[tuple(cut)], cmap=colours, vmin=least, vmax=most, extent=extent, origin="lower", interpolation="nearest"
             )
-            axis.set_title(f"{title}, {name} at {_LETTERS[fixed]} = {place:+.2f} µm", **_STYLE)
-            axis.set_xlabel(f"{_LETTERS[across]} (µm)", **_STYLE)
-            axis.set_ylabel(f"{_LETTERS[up]} (µm)", **_STYLE)
+            axis.set_title(f"{title}, {name} at {_LETTERS[fixed]} = {place:+.2f} µm", fontsize=_POINTS)
+            axis.set_xlabel(f"{_LETTERS[across]} (µm)", fontsize=_POINTS)
+            axis.set_ylabel(f"{_LETTERS[up]} (µm)", fontsize=_POINTS)
             axis.tick_params(labelsize=8)
             if row == 2:
                 label = "error of phase fraction" if column == 2 else "phase fraction x (0 LFP, 1 FP)"
@@ -72,7 +73,7 @@ def slices(pair: Overlay) -> Figure:
                 bar = figure.add_axes((box.x0 + 0.1 * box.width, 0.055, 0.8 * box.width, 0.014))
                 figure.colorbar(
                     image, cax=bar, orientation="horizontal", extend="both", ticks=np.linspace(least, most, 5)
-                ).set_label(label, **_STYLE)
+                ).set_label(label, fontsize=_POINTS)
                 bar.tick_params(labelsize=8)
     return figure
 
@@ -105,13 +106,13 @@ def _spectra(axis: Axes, below: Axes, conclusion: Conclusion) -> None:
         axis.plot(energies[order], mean[order], "o", ms=4, color=colour, label=f"{name}, mean of voxels")
         axis.plot(energies[order], fit[order], "-", lw=1, color=colour, label=f"{name}, fit")
         below.plot(energies[order], 1e3 * (mean - fit)[order], "o-", ms=3, lw=0.7, color=colour)
-    axis.set_ylabel("attenuation (1/µm)", **_STYLE)
-    axis.set_title("Spectra and linear combination", **_STYLE)
+    axis.set_ylabel("attenuation (1/µm)", fontsize=_POINTS)
+    axis.set_title("Spectra and linear combination", fontsize=_POINTS)
     axis.legend(fontsize=7)
     axis.tick_params(labelbottom=False, labelsize=8)
     below.axhline(0, color="0.6", lw=0.7)
     below.set_ylabel("resid.\n(1/mm)", fontsize=8)
-    below.set_xlabel("energy (eV)", **_STYLE)
+    below.set_xlabel("energy (eV)", fontsize=_POINTS)
     below.tick_params(labelsize=8)
 
 
@@ -121,21 +122,21 @@ def _histogram(axis: Axes, pair: Overlay) -> None:
     for m, name, colour, filled in ((pair.truth, "truth", _TRUTH, False), (pair.result, "recovered", "#21918c", True)):
         x = phase_fraction(m.amounts, m.species)[particle]
         weights = np.full(np.isfinite(x).sum(), 100 / x.size)
-        kind = "stepfilled" if filled else "step"
-        axis.hist(x[np.isfinite(x)], bins, weights=weights, histtype=kind, color=colour, alpha=0.75, label=name)
+        kind: Literal["stepfilled", "step"] = "stepfilled" if filled else "step"
+        axis.hist(x[np.isfinite(x)], bins.tolist(), weights=weights, histtype=kind, color=colour, alpha=0.75, label=name)
     axis.set_yscale("log")
     axis.set_ylim(1e-2, 100)
-    axis.set_xlabel("phase fraction x", **_STYLE)
-    axis.set_ylabel("share of the particle's voxels (%)", **_STYLE)
-    axis.set_title("Histogram of phase fraction", **_STYLE)
+    axis.set_xlabel("phase fraction x", fontsize=_POINTS)
+    axis.set_ylabel("share of the particle's voxels (%)", fontsize=_POINTS)
+    axis.set_title("Histogram of phase fraction", fontsize=_POINTS)
     axis.legend(fontsize=8)
     axis.tick_params(labelsize=8)
 
 
 def _pulls(axis: Axes, pair: Overlay, inner: NDArray[np.bool_]) -> None:
-    axis.set_title("Pulls in the interior", **_STYLE)
-    axis.set_xlabel("(recovered − truth) / sigma", **_STYLE)
-    axis.set_ylabel("density", **_STYLE)
+    axis.set_title("Pulls in the interior", fontsize=_POINTS)
+    axis.set_xlabel("(recovered − truth) / sigma", fontsize=_POINTS)
+    axis.set_ylabel("density", fontsize=_POINTS)
     axis.tick_params(labelsize=8)
     bins = np.linspace(-5, 5, 61)
     centre = (bins[1:] + bins[:-1]) / 2
@@ -149,6 +150,6 @@ def _pulls(axis: Axes, pair: Overlay, inner: NDArray[np.bool_]) -> None:
         if chosen.sum() >= 10:
             pulls = np.clip((found_x - true_x)[chosen] / sigma[chosen], bins[0], bins[-1])
             label = f"{name}, std {pulls.std():.2f}"
-            axis.hist(pulls, bins, density=True, histtype="step", color=colour, label=label)
+            axis.hist(pulls, bins.tolist(), density=True, histtype="step", color=colour, label=label)
     axis.set_xlim(-5, 5)
     axis.legend(fontsize=8)

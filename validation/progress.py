@@ -25,6 +25,7 @@ class Reporter:
         self._done = 0.0
 
     def __call__(self, stage: str, done: int, total: int) -> None:
+        """Move the bar to `done` of `total` of a stage; off a terminal, print the stage's seconds at its end."""
         self._bar.set_description_str(stage, refresh=False)
         names = list(_SHARE)
         passed = sum(_SHARE[name] for name in names[: names.index(stage)]) + _SHARE[stage] * done / total

@@ -24,7 +24,8 @@ h1 { font-size: 1.5rem; margin: .2rem 0; } h2 { font-size: 1.15rem; margin: 1.6r
 img { max-width: 100%; height: auto; } figure { margin: .5rem 0; } figcaption { color: #57606a; font-size: .9rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; }
 th, td { text-align: left; padding: .15rem .8rem .15rem 0; border-bottom: 1px solid #eaeef2; vertical-align: top; }
-td.n { text-align: right; font-variant-numeric: tabular-nums; } pre { background: #f6f8fa; padding: .8rem; overflow-x: auto; font-size: .8rem; }
+td.n { text-align: right; font-variant-numeric: tabular-nums; }
+pre { background: #f6f8fa; padding: .8rem; overflow-x: auto; font-size: .8rem; }
 """
 
 # Name in scores.json, and what it says.
@@ -91,6 +92,8 @@ def render(study: Study, scores: dict[str, Any], pair: Overlay, conclusion: Conc
         if scores.get(name) is not None
     )
     scan = study.scan
+    dose = html.escape(dose_in_words(scores["dose_MGy"], study))
+    voxel_um3 = pair.result.voxel_um**3
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>txm-twin: {html.escape(study.name)}, seed {study.seed}</title><style>{_CSS}</style></head><body>
@@ -105,16 +108,18 @@ Recovered maps show single voxels of {scan.pixel_um * 1000:.0f} nm without smoot
 <h2>Spectra, histogram, honesty of sigma</h2>
 <figure><img alt="Spectra with fit, histogram of phase fraction, pulls" src="{judged}">
 <figcaption>Left: mean reconstructed attenuation of voxels found with x &lt; 0.25 (core) and x &gt; 0.75 (shell), the linear
-combination of the measured standards with background '{study.analysis.background}', and what it leaves. Right: errors over their own
-sigma, at least two voxels and 1.5 resolution widths from surface and front. Sample spectra: LFP
+combination of the measured standards with background '{study.analysis.background}', and what it leaves. Right: errors over
+their own sigma, at least two voxels and 1.5 resolution widths from surface and front. Sample spectra: LFP
 {html.escape(study.species.LFP.spectrum)}, FP {html.escape(study.species.FP.spectrum)}.</figcaption></figure>
 <h2>Scan and dose</h2>
-<p>{len(scan.energies_eV)} energies {min(scan.energies_eV):g}–{max(scan.energies_eV):g} eV, {scan.angles} views, {scan.rows} × {scan.columns}
-pixels of {scan.pixel_um * 1000:.0f} nm; {incident:,.0f} incident and {detected:,.0f} detected photons per pixel, per projection, per
-energy, open beam. Dose: <b>{html.escape(dose_in_words(scores["dose_MGy"], study))}</b>. FP holds {pair.truth.amounts[fp].sum() * pair.result.voxel_um**3:.2f} of
-{pair.truth.iron.sum() * pair.result.voxel_um**3:.2f} µm³ (as LFP volume). Volume model: {study.front.volume}.</p>
+<p>{len(scan.energies_eV)} energies {min(scan.energies_eV):g}–{max(scan.energies_eV):g} eV, {scan.angles} views,
+{scan.rows} × {scan.columns} pixels of {scan.pixel_um * 1000:.0f} nm;
+{incident:,.0f} incident and {detected:,.0f} detected photons per pixel, per projection,
+per energy, open beam. Dose: <b>{dose}</b>. FP holds {pair.truth.amounts[fp].sum() * voxel_um3:.2f} of
+{pair.truth.iron.sum() * voxel_um3:.2f} µm³ (as LFP volume). Volume model: {study.front.volume}.</p>
 <h2>Scores</h2><div class="scroll"><table><tr><th>score</th><th>value</th><th>meaning</th></tr>{rows}</table></div>
-<h2>The study, resolved</h2><details><summary>study.toml (runs again as it is)</summary><pre>{html.escape(study_toml(study))}</pre></details>
+<h2>The study, resolved</h2><details><summary>study.toml (runs again as it is)</summary>
+<pre>{html.escape(study_toml(study))}</pre></details>
 </body></html>
 """
 

@@ -35,7 +35,7 @@ def overlap_matrix(fine: int, fine_um: float, coarse: int, coarse_um: float, shi
     low = (np.arange(coarse) - coarse / 2)[:, None] * coarse_um
     left = (np.arange(fine) - fine / 2)[None, :] * fine_um + shift_um
     overlap = np.minimum(low + coarse_um, left + fine_um) - np.maximum(low, left)
-    return np.maximum(overlap, 0) / coarse_um
+    return np.asarray(np.maximum(overlap, 0) / coarse_um)
 
 
 def average_onto(truth: AmountMap, shape: tuple[int, int, int], voxel_um: float, shift_um: Array) -> AmountMap:
@@ -296,7 +296,7 @@ def fourier_shell(a: Values, b: Values, voxel_um: float, threshold: float = 0.5)
     last = int(0.5 / width)
 
     def sums(values: Array) -> Array:
-        return np.bincount(shell, weights=values.ravel(), minlength=last + 1)[: last + 1]
+        return np.asarray(np.bincount(shell, weights=values.ravel(), minlength=last + 1)[: last + 1], float)
 
     cross = sums((fa * fb.conj()).real)
     power = np.sqrt(sums(np.abs(fa) ** 2) * sums(np.abs(fb) ** 2))
@@ -316,7 +316,7 @@ def _resolution(pair: Overlay) -> Scores:
     fp = fp_index(pair.truth.species)
 
     def contrast(m: AmountMap) -> Values:
-        return np.nan_to_num(2 * m.amounts[fp] - m.iron)
+        return np.asarray(np.nan_to_num(2 * m.amounts[fp] - m.iron))
 
     voxel = pair.result.voxel_um
     return {

@@ -73,6 +73,7 @@ class Study:
 
     @property
     def instrument(self) -> Instrument:
+        """Beam, optics, stage and camera together."""
         return Instrument(self.beam, self.optics, self.stage, self.camera)
 
 
@@ -219,7 +220,7 @@ def _explain(message: str, values: Any) -> str:
     for part in path.replace("[", ".[").split("."):
         try:
             found = found[int(part[1:-1])] if part.startswith("[") else found[part]
-            kind = _fields(kind)[part] if dataclasses.is_dataclass(kind) else kind
+            kind = _fields(kind)[part] if isinstance(kind, type) and dataclasses.is_dataclass(kind) else kind
         except (KeyError, IndexError, TypeError, ValueError):
             break
     allowed = wanted.replace("`", "").removeprefix("Expected ").split(", got")[0]

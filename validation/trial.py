@@ -109,7 +109,9 @@ def record_components(
             target = Measurement(
                 energies,
                 scan.angles_rad,
-                *(np.empty((len(energies), n, *shape), np.uint16) for n in (scan.angles, scan.flats, scan.darks)),
+                projections=np.empty((len(energies), scan.angles, *shape), np.uint16),
+                flats=np.empty((len(energies), scan.flats, *shape), np.uint16),
+                darks=np.empty((len(energies), scan.darks, *shape), np.uint16),
                 pixel_um=scan.pixel_um,
                 center_px=center_px,
                 exposure_s=scan.exposure_s,

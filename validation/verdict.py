@@ -32,7 +32,10 @@ def verdict(scores: dict[str, Any], study: Study) -> str:
     inside, sigma = scores["phase_rmse_interior"], scores["phase_sigma_interior"]
     rmse = f"The phase fraction is wrong by {scores['phase_rmse']:.3f} rms per voxel"
     if inside is None or sigma is None:
-        return f"{rmse}; no voxel lies far enough from surface and front to tell noise from blur: take smaller pixels or a larger particle."
+        return (
+            f"{rmse}; no voxel lies far enough from surface and front to tell noise from blur: "
+            "take smaller pixels or a larger particle."
+        )
     noise, systematic = min(sigma, inside) ** 2, max(inside**2 - sigma**2, 0.0)
     edges = max(total - inside**2, 0.0)
     share = {"noise": noise, "systematic": systematic, "edges": edges}
@@ -47,18 +50,18 @@ def verdict(scores: dict[str, Any], study: Study) -> str:
     if worst == "noise":
         dose = scores["dose_MGy"]
         return (
-            f"{rmse}, limited by photon noise ({part}; sigma {sigma:.3f} in the interior): larger voxels, or 4 times the photons for "
-            f"half the error at {megagray(4 * dose)}."
+            f"{rmse}, limited by photon noise ({part}; sigma {sigma:.3f} in the interior): larger voxels, "
+            f"or 4 times the photons for half the error at {megagray(4 * dose)}."
         )
     if worst == "edges":
         width = study.optics.blur_fwhm_um
         return (
-            f"{rmse}, limited by partial voxels at surface and front ({part}; {inside:.3f} in the interior): smaller pixels, or a filter "
-            f"window that keeps more resolution than '{study.analysis.window}' (optics {width * 1000:.0f} nm, pixel "
-            f"{study.scan.pixel_um * 1000:.0f} nm)."
+            f"{rmse}, limited by partial voxels at surface and front ({part}; {inside:.3f} in the interior): "
+            f"smaller pixels, or a filter window that keeps more resolution than '{study.analysis.window}' "
+            f"(optics {width * 1000:.0f} nm, pixel {study.scan.pixel_um * 1000:.0f} nm)."
         )
     bias = scores["phase_bias_interior"]
     return (
-        f"{rmse}, limited by systematic error ({part}; mean error {bias:+.3f} in the interior against a sigma of {sigma:.3f}): check "
-        "standards, energy scale and alignment before more photons."
+        f"{rmse}, limited by systematic error ({part}; mean error {bias:+.3f} in the interior against a sigma of {sigma:.3f}): "
+        "check standards, energy scale and alignment before more photons."
     )

@@ -1,0 +1,139 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis.result import AmountMap
+from phantom import FP, LFP, Front, InputError, Particle, make_phantom
+from validation.require import parse_requirement
+from validation.scores import average_onto, fourier_shell, overlap_matrix, score
+
+
+@pytest.fixture(scope="module")
+def truth():
+    particle = Particle(orientation_deg=(20.0, 30.0, 40.0))
+    phantom = make_phantom(particle, Front(0.5), LFP, FP, (96, 96, 96), 0.06, np.random.default_rng(1))
+    return AmountMap(phantom.species, phantom.amounts, 0.06)
+
+
+@pytest.fixture(scope="module")
+def perfect(truth):
+    averaged = average_onto(truth, (48, 48, 48), 0.12, np.zeros(3))
+    return replace(averaged, phase_fraction_sigma=np.full((48, 48, 48), 0.1, np.float32))
+
+
+def test_scores_at_the_truth(truth, perfect):
+    scores = score(truth, perfect)
+    for name in ("phase_rmse", "phase_bias", "phase_rmse_interior", "phase_bias_interior", "bulk_fraction_error"):
+        assert scores[name] == pytest.approx(0, abs=1e-6), name
+    for name in ("front_distance_um", "registration_shift_um", "false_particle_share", "pull_mean", "pull_std"):
+        assert scores[name] == pytest.approx(0, abs=1e-6), name
+    for name in ("dice_LFP", "dice_FP", "scored_share", "coverage_68", "coverage_95"):
+        assert scores[name] == 1, name
+    assert scores["bulk_fraction_truth"] == pytest.approx(0.5, abs=1e-3)
+    assert scores["fsc_truth_iron_um"] == pytest.approx(0.24)
+
+
+def test_scores_worsen_with_corruption(truth, perfect):
+    rng = np.random.default_rng(0)
+    pattern = rng.normal(size=perfect.amounts.shape).astype(np.float32)
+    found = [score(truth, replace(perfect, amounts=perfect.amounts + size * pattern)) for size in (0.03, 0.1, 0.3)]
+    for name, sign in (("phase_rmse", 1), ("phase_rmse_interior", 1), ("dice_LFP", -1), ("dice_FP", -1), ("front_distance_um", 1), ("fsc_truth_iron_um", 1)):
+        values = [sign * scores[name] for scores in found]
+        assert values == sorted(values), name
+        assert values[0] < values[2], name
+
+
+def test_leaving_hard_voxels_out_does_not_pay(truth, perfect):
+    """A scored voxel without an answer counts as an error of 1."""
+    rng = np.random.default_rng(0)
+    noisy = replace(perfect, amounts=perfect.amounts + 0.2 * rng.normal(size=perfect.amounts.shape).astype(np.float32))
+    silent = noisy.amounts.copy()
+    wrong = np.abs(noisy.phase_fraction - perfect.phase_fraction) > 0.3
+    silent[:, wrong] = 0
+    before, after = score(truth, noisy), score(truth, replace(noisy, amounts=silent))
+    assert after["phase_rmse"] > before["phase_rmse"]
+    assert after["scored_share"] < before["scored_share"]
+
+
+@given(shift=st.tuples(*[st.floats(-2.4, 2.4)] * 3))
+def test_a_rigid_shift_is_no_error(shift, truth):
+    """Found on iron, removed and reported."""
+    moved = average_onto(truth, (48, 48, 48), 0.12, np.array(shift) * 0.12)
+    scores = score(truth, moved)
+    assert scores["registration_shift_um"] == pytest.approx(np.linalg.norm(shift) * 0.12, abs=0.004)
+    assert scores["phase_rmse"] < 0.02
+
+
+def test_honest_and_dishonest_sigma(truth, perfect):
+    rng = np.random.default_rng(0)
+    x = perfect.phase_fraction
+    iron = perfect.iron
+    noisy = np.nan_to_num(x) + 0.1 * rng.normal(size=x.shape).astype(np.float32)
+    result = replace(perfect, amounts=np.stack([iron * (1 - noisy), iron * noisy]))
+    honest = score(truth, result)
+    assert honest["pull_std"] == pytest.approx(1, abs=0.03)
+    assert honest["coverage_68"] == pytest.approx(0.683, abs=0.02)
+    assert honest["pull_std_LFP"] == pytest.approx(1, abs=0.05)
+    bold = score(truth, replace(result, phase_fraction_sigma=result.phase_fraction_sigma * 0.8))
+    assert bold["pull_std"] == pytest.approx(1.25, abs=0.04)
+
+
+def test_false_particles_are_counted(truth, perfect):
+    amounts = perfect.amounts.copy()
+    amounts[0, :4, :4, :4] = 1
+    share = score(truth, replace(perfect, amounts=amounts))["false_particle_share"]
+    assert share == pytest.approx(64 / (perfect.iron >= 0.5).sum())
+
+
+@given(fine=st.integers(4, 30), coarse=st.integers(4, 30), shift=st.floats(-0.5, 0.5))
+def test_overlap_conserves(fine, coarse, shift):
+    """Each fine voxel inside the coarse field gives away exactly itself."""
+    matrix = overlap_matrix(fine, 1.0, coarse, 1.0, shift)
+    given_away = matrix.sum(axis=0)
+    left = np.arange(fine) - fine / 2 + shift
+    inside = (left >= -coarse / 2) & (left + 1 <= coarse / 2)
+    assert given_away[inside] == pytest.approx(np.ones(inside.sum()))
+    assert (matrix.sum(axis=1) <= 1 + 1e-12).all()
+
+
+def test_fourier_shell_finds_a_blur():
+    """White noise against itself with a sharp low pass: the cut-off comes back."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(48, 48, 48))
+    k = np.sqrt(sum(f**2 for f in np.meshgrid(*[np.fft.fftfreq(48)] * 3, indexing="ij")))
+    passed = np.fft.ifftn(np.fft.fftn(noise) * (k < 0.25)).real
+    other = passed + np.fft.ifftn(np.fft.fftn(rng.normal(size=noise.shape)) * (k >= 0.25)).real
+    assert fourier_shell(noise, other, 0.1) == pytest.approx(0.1 / 0.25, rel=0.05)
+    assert fourier_shell(noise, noise, 0.1) == pytest.approx(0.2)
+    assert fourier_shell(noise, np.zeros_like(noise), 0.1) is None
+
+
+def test_strangers_are_refused(truth, perfect):
+    with pytest.raises(InputError, match="species"):
+        score(truth, replace(perfect, species=("LFP", "NMC")))
+    with pytest.raises(InputError, match="--voxel"):
+        score(truth, replace(perfect, voxel_um=1.0))
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ("phase_rmse < 0.2", True),
+        ("phase_rmse<=0.1", True),
+        ("phase_rmse > 0.1", False),
+        ("abs(bias) <= 0.3", True),
+        ("bias >= -0.1", False),
+        ("missing < 1", False),
+    ],
+)
+def test_requirements(text, holds):
+    assert parse_requirement(text).holds({"phase_rmse": 0.1, "bias": -0.2, "missing": None}) is holds
+
+
+@pytest.mark.parametrize("text", ["phase_rmse", "1 < 2 < 3", "__import__('os')", "a == 1", "a < b", "", "abs(a < 1"])
+def test_requirements_are_parsed_never_evaluated(text):
+    with pytest.raises(InputError, match="--require"):
+        parse_requirement(text)

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.spatial import cKDTree
 
 from .result import AmountMap, phase_fraction
 
 Array = NDArray[np.float64]
+Values = NDArray[np.float32]
 
 _PATCHES = 60
 _BOOTSTRAPS = 200
@@ -37,30 +39,16 @@ def shell_thickness(found: AmountMap, axes: Array, smoothing_px: float = 1.0) ->
     front metric); t_i^2 is found by least squares. Sigma is a bootstrap over patches of directions.
     """
     amounts = gaussian_filter(np.nan_to_num(found.amounts), (0, *[smoothing_px] * 3))
-    particle = amounts.sum(axis=0) >= 0.5
-    x = np.where(particle, phase_fraction(amounts, found.species), 1.0)
+    iron = amounts.sum(axis=0)
+    particle = iron >= 0.5
+    x = np.where(particle, np.nan_to_num(phase_fraction(amounts, found.species), nan=1.0), 1.0)
     core = particle & (x < 0.5)
     if core.sum() < 50 or (particle & ~core).sum() < 50:
         return None
-    # Depth of a voxel's centre below the particle's outermost faces.
-    depth = distance_transform_edt(np.pad(particle, 1))[1:-1, 1:-1, 1:-1] - 0.5
-    gradient = np.stack(np.gradient(gaussian_filter(np.nan_to_num(x), smoothing_px)))
-    places, normals, depths = [], [], []
-    for axis in range(3):
-        ahead = np.moveaxis(core, axis, 0)
-        crossing = np.argwhere(np.moveaxis(ahead[1:] != ahead[:-1], 0, axis))
-        step = np.eye(3, dtype=int)[axis]
-        both = particle[tuple(crossing.T)] & particle[tuple((crossing + step).T)]
-        crossing = crossing[both]
-        here, there = x[tuple(crossing.T)], x[tuple((crossing + step).T)]
-        place = crossing + step * ((0.5 - here) / (there - here))[:, None]
-        normal = np.stack([map_coordinates(g, place.T, order=1) for g in gradient], axis=1)
-        length = np.linalg.norm(normal, axis=1, keepdims=True)
-        places.append(place)
-        normals.append(normal / np.maximum(length, 1e-12))
-        depths.append(map_coordinates(depth, place.T, order=1))
-    place, normal = np.concatenate(places), np.concatenate(normals)
-    d2 = np.concatenate(depths) ** 2
+    surface, outward = _isosurface(iron)
+    place, normal = _isosurface(x, particle)
+    nearest = cKDTree(surface).query(place)[1]
+    d2 = np.einsum("ij,ij->i", place - surface[nearest], outward[nearest]) ** 2
     along = (normal[:, ::-1] @ np.asarray(axes).T) ** 2
     direction = place - np.argwhere(core).mean(axis=0)
     patch = _patches(direction / np.linalg.norm(direction, axis=1, keepdims=True))
@@ -76,6 +64,23 @@ def shell_thickness(found: AmountMap, axes: Array, smoothing_px: float = 1.0) ->
         [solve(rng.multinomial(_PATCHES, np.full(_PATCHES, 1 / _PATCHES)).astype(float)) for _ in range(_BOOTSTRAPS)]
     )
     return ShellThickness(solve(np.ones(_PATCHES)) * found.voxel_um, np.cov(draws.T) * found.voxel_um**2)
+
+
+def _isosurface(field: Values, within: NDArray[np.bool_] | None = None) -> tuple[Array, Array]:
+    """Points (n, 3) where `field` crosses 0.5 between neighbours, in voxels (z, y, x), and unit normals."""
+    gradient = np.stack(np.gradient(gaussian_filter(field, 1.0)))
+    above = field >= 0.5
+    places = []
+    for axis in range(3):
+        step = np.eye(3, dtype=int)[axis]
+        crossing = np.argwhere(np.diff(above, axis=axis))
+        if within is not None:
+            crossing = crossing[within[tuple(crossing.T)] & within[tuple((crossing + step).T)]]
+        here, there = field[tuple(crossing.T)], field[tuple((crossing + step).T)]
+        places.append(crossing + step * ((0.5 - here) / (there - here))[:, None])
+    place = np.concatenate(places)
+    normal = np.stack([map_coordinates(g, place.T, order=1) for g in gradient], axis=1)
+    return place, normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
 
 
 def _patches(directions: Array) -> NDArray[np.intp]:

@@ -76,7 +76,7 @@ def phase_fraction_sigma(amounts: Values, covariance: Values, species: tuple[str
     FP - x iron is linear in the amounts, so (found - true) / sigma is normal at any noise if its
     variance is taken at the true x (Fieller, J. R. Stat. Soc. B 16 (1954) 175). For that x stands the
     ratio of amounts smoothed over neighbours in the slice, held to 0..1: the voxel's own x would make
-    sigma follow its noise.
+    sigma follow its noise. NaN where iron < 0.05.
     """
     smooth = gaussian_filter(np.nan_to_num(amounts), (0, 0, _SMOOTHING_PX, _SMOOTHING_PX), mode="nearest")
     iron = np.maximum(smooth.sum(axis=0), IRON_FLOOR)
@@ -87,5 +87,6 @@ def phase_fraction_sigma(amounts: Values, covariance: Values, species: tuple[str
     for i in range(len(species)):
         for j in range(len(species)):
             variance += gradient[i] * gradient[j] * covariance[i, j]
+    own_iron = amounts.sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.sqrt(variance) / np.abs(amounts.sum(axis=0)))
+        return np.where(own_iron >= IRON_FLOOR, np.sqrt(variance) / own_iron, np.nan).astype(np.float32)

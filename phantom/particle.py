@@ -116,6 +116,11 @@ def _shrinkage(fraction: float, volume_ratio: float) -> Array:
 
 def _body_fields(outline: Outline, scale: Array, speed: Array, voxel_um: float) -> _Body:
     longest = float(np.abs(outline.surface(1000)[0] * scale).max())
+    if longest < 2 * voxel_um:
+        raise InputError(
+            f"particle.semi_axes_um: the longest is {longest:.3g} um; allowed is at least {2 * voxel_um:.3g} um, "
+            "two voxels of the truth; make the particle larger or scan.pixel_um smaller"
+        )
     step = max(longest * 2 / _BODY_CELLS, voxel_um)
     # Two surface points for each cell the surface would cross on a sphere of that size.
     surface, normals = outline.surface(int(8 * np.pi * (longest / step) ** 2))
@@ -199,10 +204,10 @@ def make_phantom(
     amounts[0, z, y, x] = full * (1 - share)
     amounts[1, z, y, x] = full * share * np.float32(fp_iron)
     phantom = Phantom(("LFP", "FP"), amounts, voxel_um, rotation)
-    if not (iron := phantom.amounts.any()) or abs(phantom.bulk_fraction - front.fraction) > 1e-3:
+    if abs(phantom.bulk_fraction - front.fraction) > 1e-3:
         raise InputError(
-            f"front.fraction: {front.fraction} cannot be met to 1e-3 ({'no iron' if not iron else f'got {phantom.bulk_fraction:.4f}'}) on voxels of "
-            f"{voxel_um} um; allowed is a particle of more than about 10 voxels; make it larger or scan.pixel_um smaller"
+            f"front.fraction: {front.fraction} cannot be met to 1e-3 (got {phantom.bulk_fraction:.4f}) on "
+            f"voxels of {voxel_um} um; make the particle larger or scan.pixel_um smaller"
         )
     return phantom
 

@@ -142,7 +142,9 @@ def test_runout_has_its_rms_and_moves_rows_and_columns():
 
 def test_exposure_control():
     auto = replace(NOISY, camera=replace(NOISY.camera, gain_adu="auto"))
-    assert expose(np.zeros((80, 80), np.float32), auto, frame("flat")).mean() == pytest.approx(effects.FULL_SCALE_ADU / 2, rel=1e-3)
+    assert expose(np.zeros((80, 80), np.float32), auto, frame("flat")).mean() == pytest.approx(
+        effects.FULL_SCALE_ADU / 2, rel=1e-3
+    )
 
 
 @given(order=st.permutations(range(4)), seed=st.integers(0, 2**32 - 1))

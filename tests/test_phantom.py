@@ -102,7 +102,7 @@ def test_formula_masses_are_xraylibs():
     [
         (Particle(semi_axes_um=(4.0, 4.0, 4.0)), "field of view"),
         (Particle(center_um=(0.0, 2.0, 0.0)), "field of view"),
-        (Particle(semi_axes_um=(0.005, 0.005, 0.005), roughness=0), "fraction"),
+        (Particle(semi_axes_um=(0.005, 0.005, 0.005), roughness=0), "two voxels"),
     ],
 )
 def test_impossible_particles_are_refused(particle, words):

@@ -133,7 +133,7 @@ def _run(arguments: argparse.Namespace) -> int:
     print(f"  report: {outcome.folder / 'report.html'}")
     failed = [requirement for requirement in requirements if not requirement.holds(scores)]
     for requirement in failed:
-        print(f"  not held: {requirement.text} (found {requirement.found(scores)})")
+        print(f"  not held: {requirement.text} (found {scores[requirement.name]})")
     print(f"\n{outcome.sentence}")
     return NOT_HELD if failed else DONE
 

@@ -7,6 +7,7 @@ from analysis.pipeline import Conclusion
 from analysis.result import phase_fraction
 
 from . import figures
+from .score_names import MEANING
 from .scores import Overlay, interior
 from .study import Study
 from .study_text import study_toml
@@ -28,47 +29,6 @@ td.n { text-align: right; font-variant-numeric: tabular-nums; }
 pre { background: #f6f8fa; padding: .8rem; overflow-x: auto; font-size: .8rem; }
 """
 
-# Name in scores.json, and what it says.
-_MEANING = {
-    "phase_rmse": "rms error of x, all voxels with iron",
-    "phase_rmse_interior": "rms error of x, away from surface and front",
-    "phase_sigma_interior": "rms of the analysis' own sigma there",
-    "phase_bias": "mean error of x, all voxels with iron",
-    "phase_bias_interior": "mean error of x in the interior",
-    "phase_bias_interior_LFP": "the same in the core",
-    "phase_bias_interior_FP": "the same in the shell",
-    "bulk_fraction_truth": "share of iron that is FP, truth",
-    "bulk_fraction_found": "share of iron that is FP, recovered",
-    "bulk_fraction_error": "recovered less truth",
-    "bulk_fraction_sigma": "sigma of the recovered one, voxels taken as independent",
-    "scored_share": "share of the particle's voxels with an answer",
-    "false_particle_share": "iron found where there is none, over the particle",
-    "dice_LFP": "overlap of the LFP region, 1 is perfect",
-    "dice_FP": "overlap of the FP region, 1 is perfect",
-    "front_distance_um": "mean distance between true and found front (µm)",
-    "pull_mean": "mean of (recovered − truth) / sigma, interior; 0 when honest",
-    "pull_std": "its standard deviation; 1 when sigma is honest",
-    "pull_std_LFP": "the same in the core",
-    "pull_std_FP": "the same in the shell",
-    "coverage_68": "share of errors below 1 sigma; 0.683 when honest",
-    "coverage_95": "share of errors below 1.96 sigma; 0.95 when honest",
-    "fsc_truth_iron_um": "resolution of iron, Fourier shell correlation 0.5 with the truth (µm)",
-    "fsc_truth_phase_um": "resolution of the phase contrast, likewise (µm)",
-    "registration_shift_um": "common shift removed before scoring (µm)",
-    "shell_thickness_a_um": "recovered FP shell along a (µm)",
-    "shell_thickness_b_um": "recovered FP shell along b (µm)",
-    "shell_thickness_c_um": "recovered FP shell along c (µm)",
-    "shell_ratio_b_a": "recovered shell along b over along a",
-    "shell_ratio_b_a_sigma": "its sigma",
-    "shell_ratio_c_a": "recovered shell along c over along a",
-    "shell_ratio_c_a_sigma": "its sigma",
-    "reduced_chi2": "chi² per degree of freedom of the fit; 1 when noise and model are right",
-    "dose_MGy": "dose, mean over the particle (MGy)",
-    "scan_time_s": "duration of the scan (s)",
-    "elapsed_s": "this run took (s)",
-    "peak_memory_GB": "peak memory of this run (GB)",
-}
-
 
 def render(study: Study, scores: dict[str, Any], pair: Overlay, conclusion: Conclusion, sentence: str) -> str:
     """The page of one run."""
@@ -88,7 +48,7 @@ def render(study: Study, scores: dict[str, Any], pair: Overlay, conclusion: Conc
     ]
     rows = "".join(
         f"<tr><td><code>{name}</code></td><td class=n>{_number(scores[name])}</td><td>{html.escape(text)}</td></tr>"
-        for name, text in _MEANING.items()
+        for name, text in MEANING.items()
         if scores.get(name) is not None
     )
     scan = study.scan

@@ -1,5 +1,6 @@
 """Requirements on scores: parsed, never evaluated as code."""
 
+import difflib
 import operator
 import re
 from collections.abc import Callable
@@ -7,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from phantom.errors import InputError
+
+from .score_names import MEANING
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
@@ -27,15 +30,9 @@ class Requirement:
     sign: str
     bound: float
 
-    def found(self, scores: dict[str, Any]) -> Any:
-        """The score; InputError for a name that is no score."""
-        if self.name not in scores:
-            raise InputError(f"--require {self.text}: no score {self.name!r}; allowed are the names in scores.json")
-        return scores[self.name]
-
     def holds(self, scores: dict[str, Any]) -> bool:
         """False for a null score too."""
-        value = self.found(scores)
+        value = scores[self.name]
         if not isinstance(value, (int, float)):
             return False
         return _COMPARE[self.sign](abs(value) if self.absolute else value, self.bound)
@@ -44,10 +41,19 @@ class Requirement:
 def parse_requirement(text: str) -> Requirement:
     """'phase_rmse < 0.2' or 'abs(pull_mean) <= 0.1'. Raises InputError for anything else."""
     match = _FORM.fullmatch(text)
-    try:
-        if match:
-            name = match["inner"] or match["plain"]
-            return Requirement(text, name, match["inner"] is not None, match["sign"], float(match["bound"]))
-    except ValueError:
-        pass
+    bound = _number(match["bound"]) if match else None
+    if match and bound is not None:
+        name = match["inner"] or match["plain"]
+        if name in MEANING:
+            return Requirement(text, name, match["inner"] is not None, match["sign"], bound)
+        close = difflib.get_close_matches(name, MEANING, 1)
+        hint = f"did you mean {close[0]}?" if close else "allowed are the names in scores.json"
+        raise InputError(f"--require {text}: no score {name!r}; {hint}")
     raise InputError(f"--require {text}: allowed is a score, one of < <= > >=, and a number, like 'abs(pull_mean) < 0.1'")
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

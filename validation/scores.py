@@ -86,7 +86,7 @@ def _integer_shift(truth: Values, found: Values) -> NDArray[np.intp]:
     """Whole voxels (z, y, x) by which the truth must move to lie on what was found."""
     reach = int(_LARGEST_SHIFT)
     found = np.nan_to_num(found)
-    correlation = np.fft.irfftn(np.fft.rfftn(found) * np.fft.rfftn(truth).conj(), s=truth.shape)
+    correlation = np.fft.irfftn(np.fft.rfftn(found) * np.fft.rfftn(truth).conj(), s=truth.shape, axes=(0, 1, 2))
     index = np.arange(-reach, reach + 1)
     near = correlation[np.ix_(index, index, index)]
     return np.array(np.unravel_index(int(np.argmax(near)), near.shape)) - reach

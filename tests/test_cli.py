@@ -1,0 +1,200 @@
+"""The commands as a user types them: files, exit status, one line for bad input, nothing half written."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from validation.cli import main
+from validation.score_names import MEANING
+from validation.study import load_study
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = {"study.toml", "scan.h5", "truth.h5", "result.h5", "scores.json", "report.html", "standards/LFP.txt", "standards/FP.txt"}
+
+
+def files(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def tiny_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    assert main(["run", "tiny", "-o", str(folder), "--threads", "1"]) == 0
+    return folder
+
+
+def test_a_run_leaves_the_promised_files(tiny_run):
+    assert files(tiny_run) == FILES
+    assert not list(tiny_run.parent.glob(".*"))
+    page = (tiny_run / "report.html").read_text()
+    assert len(page) < 15e6
+    assert "http://" not in page
+    assert "https://" not in page
+    assert page.count("data:image/png;base64,") == 2
+
+
+def test_scores_are_flat_and_complete(tiny_run):
+    scores = json.loads((tiny_run / "scores.json").read_text())
+    promised = {
+        "phase_rmse",
+        "phase_bias",
+        "phase_rmse_interior",
+        "phase_bias_interior",
+        "scored_share",
+        "false_particle_share",
+        "registration_shift_um",
+        "bulk_fraction_truth",
+        "bulk_fraction_found",
+        "bulk_fraction_error",
+        "dice_LFP",
+        "dice_FP",
+        "front_distance_um",
+        "pull_mean",
+        "pull_std",
+        "coverage_68",
+        "coverage_95",
+        "pull_std_LFP",
+        "pull_std_FP",
+        "fsc_truth_iron_um",
+        "fsc_truth_phase_um",
+        "fsc_halves_um",
+        "capacity_mAh_per_g",
+        "charge_fraction",
+        "dose_MGy",
+        "scan_time_s",
+        "elapsed_s",
+        "peak_memory_GB",
+        "seed",
+        "study_digest",
+    }
+    assert promised <= set(scores)
+    assert set(scores) == set(MEANING)
+    assert all(value is None or isinstance(value, (int, float, str)) for value in scores.values())
+    assert scores["capacity_mAh_per_g"] is None
+
+
+def test_the_resolved_study_runs_again(tiny_run, tmp_path):
+    """Same data, on two threads, from the run's own study.toml."""
+    again = tmp_path / "again"
+    assert main(["run", str(tiny_run / "study.toml"), "-o", str(again), "--threads", "2"]) == 0
+    for name in ("scan.h5", "result.h5", "truth.h5"):
+        with h5py.File(tiny_run / name) as one, h5py.File(again / name) as two:
+            assert set(one) == set(two)
+            for key in one:
+                values = [file[key].asstr()[...] if key == "species" else file[key][...] for file in (one, two)]
+                assert np.array_equal(*values, equal_nan=key.startswith("phase")), f"{name}:{key}"
+    for name in FILES - {"scan.h5", "result.h5", "truth.h5", "scores.json", "report.html"}:
+        assert (tiny_run / name).read_bytes() == (again / name).read_bytes()
+
+
+def test_another_seed_is_another_particle(tiny_run, tmp_path):
+    assert main(["run", "tiny", "--seed", "2", "-o", str(tmp_path / "two")]) == 0
+    with h5py.File(tiny_run / "truth.h5") as one, h5py.File(tmp_path / "two" / "truth.h5") as two:
+        assert not np.array_equal(one["iron"][...], two["iron"][...])
+
+
+def test_the_score_command_agrees_with_the_run(tiny_run, capsys):
+    assert main(["score", str(tiny_run / "truth.h5"), str(tiny_run / "result.h5"), "--json"]) == 0
+    printed, stored = json.loads(capsys.readouterr().out), json.loads((tiny_run / "scores.json").read_text())
+    for name, value in printed.items():
+        assert stored[name] == (None if value is None else pytest.approx(value, rel=1e-6)), name
+
+
+def test_studies(capsys):
+    assert main(["studies"]) == 0
+    assert "low-dose" in capsys.readouterr().out
+    assert main(["studies", "--show", "tiny"]) == 0
+    assert "allowed" in capsys.readouterr().out
+
+
+def test_doctor(capsys):
+    assert main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert "passed" in out
+    assert "finufft" in out
+
+
+def test_dry_run_writes_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "default", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "MGy" in out
+    assert "GB" in out
+    assert not list(tmp_path.iterdir())
+
+
+def test_forecast_of_the_dose_holds(tiny_run):
+    from validation.run import forecast
+
+    scores = json.loads((tiny_run / "scores.json").read_text())
+    assert forecast(load_study("tiny"))["dose_MGy"] == pytest.approx(scores["dose_MGy"], rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("expression", "status"), [("phase_rmse < 0.5", 0), ("phase_rmse < 0.0001", 1), ("charge_fraction > 0", 1)]
+)
+def test_requirements_set_the_exit_status(tmp_path, expression, status):
+    assert main(["run", "tiny", "-o", str(tmp_path / "r"), "--require", expression]) == status
+
+
+def bad(arguments, tmp_path, cwd=None):
+    """Run as a user would; status 2, one line on standard error, no traceback, nothing written."""
+    before = files(tmp_path)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "validation.cli", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd or tmp_path, env=environment)
+    lines = [line for line in done.stderr.strip().splitlines() if not line.endswith(" s")]
+    assert done.returncode == 2, done.stderr
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("txm-twin: ")
+    assert files(tmp_path) == before
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "nowhere"], "no such file or built-in study"),
+        (["run", "tiny", "--set", "scan.colums=3"], "did you mean columns"),
+        (["run", "tiny", "--set", "species.FP.density_g_cm3=-1"], "density_g_cm3 is -1"),
+        (["run", "tiny", "--set", "front.fraction=1.5"], "front.fraction is 1.5"),
+        (["run", "tiny", "--set", "scan.energies_eV=[7100, 9000]"], "9000"),
+        (["run", "tiny", "--set", "particle.semi_axes_um=[9, 9, 9]"], "field of view"),
+        (["run", "tiny", "--set", "scan.energies_eV=[7120, 7130]"], "2 energies for 3 unknowns"),
+        (["run", "tiny", "--engine", "astra"], "analysis.engine"),
+        (["run", "tiny", "--threads", "0"], "--threads"),
+        (["run", "tiny", "--require", "phase_rmse ~ 1"], "--require"),
+        (["run", "tiny", "--require", "phase_rsme < 1"], "phase_rsme"),
+        (["run", "tiny", "-o", "/proc/nowhere/run"], "cannot be written"),
+        (["score", "absent.h5", "absent.h5"], "no such"),
+        (["fly"], "invalid choice"),
+        ([], "required"),
+    ],
+)
+def test_bad_input_ends_with_one_line(arguments, words, tmp_path):
+    assert words in bad(arguments, tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89HDF\r\n\x1a\n" + b"\0" * 64, b"text"])
+def test_broken_results_end_with_one_line(content, tmp_path, tiny_run):
+    (tmp_path / "broken.h5").write_bytes(content)
+    assert "broken.h5" in bad(["score", str(tiny_run / "truth.h5"), "broken.h5"], tmp_path)
+
+
+def test_nan_in_a_spectrum_ends_with_one_line(tmp_path):
+    (tmp_path / "fp.txt").write_text("# normalized\n7090 0\n7120 nan\n7130 1.5\n7150 1\n7190 1\n")
+    line = bad(["run", "tiny", "--set", "species.FP.spectrum=fp.txt"], tmp_path)
+    assert "not finite" in line
+    assert "row 2" in line
+
+
+def test_a_file_where_the_folder_should_be(tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    assert "cannot be written" in bad(["run", "tiny", "-o", "taken"], tmp_path)
+    assert (tmp_path / "taken").read_text() == "mine"

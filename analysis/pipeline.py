@@ -163,7 +163,7 @@ def _engine(settings: Analysis, scan: Measurement, correlation: Array) -> Callab
 
         return functools.partial(
             with_replicates,
-            gridrec,
+            functools.partial(gridrec, window=settings.window),
             scan.angles_rad,
             correlation,
             center_px=scan.center_px,

@@ -99,7 +99,7 @@ class _Body:
 def rotation_matrix(particle: Particle, rng: np.random.Generator) -> Array:
     """Crystal (a, b, c) to lab (x, y, z), shape (3, 3)."""
     if particle.orientation_deg == "random":
-        return np.asarray(Rotation.random(rng=rng).as_matrix())
+        return np.asarray(Rotation.from_quat(rng.normal(size=4)).as_matrix())
     return np.asarray(Rotation.from_euler("xyz", particle.orientation_deg, degrees=True).as_matrix())
 
 

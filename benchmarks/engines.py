@@ -53,9 +53,8 @@ def measure(size: int, views: int, threads: int, repeats: int) -> None:
 
     forward = milliseconds_a_slice(lambda: project(volume, angles, 1.0, threads), repeats)
     backward = milliseconds_a_slice(backproject, repeats)
-    print(
-        f"{size:5d} pixels {views:4d} views  project {forward:7.2f}  fbp {backward:7.2f} ms a slice  relative L2 error {error:.2e}"
-    )
+    times = f"project {forward:6.2f}  fbp {backward:6.2f} ms a slice"
+    print(f"{size:5d} pixels {views:4d} views  {times}  relative L2 error of the projection {error:.2e}")
 
 
 if __name__ == "__main__":

@@ -6,10 +6,7 @@ effects on pixels. An effect of size zero returns its input unchanged, so that i
 taken out bit for bit. The order is `microscope.EXPOSURE`, `PHOTONS`, `COUNTS`.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.fft
@@ -17,13 +14,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import correlate1d
 from scipy.special import erf
 
-if TYPE_CHECKING:
-    from .microscope import Frame
-    from .settings import Instrument
+from .frame import Frame
+from .settings import FULL_SCALE_ADU, Instrument
 
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]
-FULL_SCALE_ADU = 65535
 FWHM_PER_SIGMA = 2 * np.sqrt(2 * np.log(2))
 
 

@@ -2,37 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import effects
+from .frame import Frame
 from .measurement import Measurement
-from .randomness import generator
 from .settings import Instrument
 
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]
 Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class Frame:
-    """Where a frame stands in the scan: the address of its random draws."""
-
-    seed: int
-    energy_eV: float
-    visit: int
-    kind: str
-    index: int
-    shutter_open: bool
-    pixel_um: float
-    oversampling: int
-
-    def rng(self, effect: str) -> np.random.Generator:
-        """The generator of one effect in this frame."""
-        return generator(self.seed, effect, round(self.energy_eV * 1000), self.visit, self.kind, self.index)
 
 
 # The list of effects in the order of the light. Exposure effects say what really happened (the

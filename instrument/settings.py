@@ -7,9 +7,8 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from .effects import FULL_SCALE_ADU
-
 Array = NDArray[np.float64]
+FULL_SCALE_ADU = 65535
 
 
 @dataclass(frozen=True)

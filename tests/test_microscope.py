@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from instrument import effects
 from instrument.dose import mean_dose_MGy
+from instrument.frame import Frame
 from instrument.measurement import Measurement
-from instrument.microscope import Frame, expose, record
+from instrument.microscope import expose, record
 from instrument.randomness import generator
-from instrument.settings import Beam, Camera, Instrument, Optics, Stage
+from instrument.settings import FULL_SCALE_ADU, Beam, Camera, Instrument, Optics, Stage
 
 QUIET = Instrument(
     Beam(photons_per_pixel=1e4, falloff=0.0, shot_noise=False),
@@ -142,9 +143,7 @@ def test_runout_has_its_rms_and_moves_rows_and_columns():
 
 def test_exposure_control():
     auto = replace(NOISY, camera=replace(NOISY.camera, gain_adu="auto"))
-    assert expose(np.zeros((80, 80), np.float32), auto, frame("flat")).mean() == pytest.approx(
-        effects.FULL_SCALE_ADU / 2, rel=1e-3
-    )
+    assert expose(np.zeros((80, 80), np.float32), auto, frame("flat")).mean() == pytest.approx(FULL_SCALE_ADU / 2, rel=1e-3)
 
 
 @given(order=st.permutations(range(4)), seed=st.integers(0, 2**32 - 1))

@@ -4,7 +4,6 @@ python benchmarks/studies.py [--spectra DIR]
 """
 
 import argparse
-import time
 from pathlib import Path
 
 from validation import analyze, load_study, score, simulate
@@ -21,7 +20,6 @@ COLUMNS = (
 
 
 def row(label: str, name: str, changes: dict[str, object]) -> str:
-    start = time.perf_counter()
     study = load_study(name, changes)
     simulation = simulate(study, threads=2)
     result = analyze(simulation.scan, simulation.standards, study.analysis, threads=2)
@@ -29,15 +27,14 @@ def row(label: str, name: str, changes: dict[str, object]) -> str:
     cells = ["" if (value := scores[column]) is None else f"{value:.4f}" for column in COLUMNS]
     if not study.beam.shot_noise:
         cells[-2:] = ["", ""]  # sigma of a scan without noise means nothing
-    took = time.perf_counter() - start
-    return f"| `{label}` | " + " | ".join([*cells, f"{simulation.dose_MGy:,.0f}", f"{took:.0f}"]) + " |"
+    return f"| `{label}` | " + " | ".join([*cells, f"{simulation.dose_MGy:,.0f}"]) + " |"
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spectra", type=Path, help="folder with LFP_FeK_norm.txt and FP_FeK_norm.txt")
     folder = parser.parse_args().spectra
-    head = ["study", *COLUMNS, "dose (MGy)", "time (s)"]
+    head = ["study", *COLUMNS, "dose (MGy)"]
     print("| " + " | ".join(head) + " |\n|" + "---|" * len(head))
     for name in ("tiny", "default", "clean", "low-dose", "isotropic", "pure-lfp", "wrong-standard"):
         print(row(name, name, {}), flush=True)

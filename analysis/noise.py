@@ -9,6 +9,7 @@ from instrument.measurement import InputError
 
 Array = NDArray[np.float64]
 _LAGS = 8
+_SATURATED_SHARE = 1e-3
 _ROUNDING_VARIANCE = 1 / 12  # of a whole ADU: no camera file is quieter
 
 
@@ -51,6 +52,12 @@ def measure_noise(flats: NDArray[np.uint16], darks: NDArray[np.uint16], where: s
     if (flat <= 0).any():
         raise InputError(
             f"{where}: flat <= dark in {(flat <= 0).sum()} of {flat.size} pixels; crop them away or raise the exposure"
+        )
+    full = int(np.iinfo(flats.dtype).max) if flats.dtype.kind in "iu" else np.inf
+    if (saturated := (flats >= full).mean()) > _SATURATED_SHARE:
+        raise InputError(
+            f"{where}: {100 * saturated:.2g} % of the flats' pixels read full scale ({full}); "
+            f"allowed {100 * _SATURATED_SHARE:g} %; lower the gain or the exposure"
         )
     brightness = light.mean(axis=(1, 2)) / flat.mean()
     residual = light / brightness[:, None, None] - flat

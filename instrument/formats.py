@@ -51,7 +51,10 @@ def open_hdf5(path: Path, what: str) -> Iterator[h5py.File]:
             f"allowed is a {what} file; write it again"
         ) from error
     with file:
-        yield file
+        try:
+            yield file
+        except OSError as error:
+            raise InputError(f"{path}: its data cannot be read ({error}); the file is damaged, write it again") from error
 
 
 def dataset(file: h5py.File, name: str, dimensions: int) -> h5py.Dataset:

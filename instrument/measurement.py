@@ -11,6 +11,7 @@ from phantom.errors import InputError
 __all__ = ["InputError", "Measurement", "Spectrum"]
 
 Array = NDArray[np.float64]
+_LARGEST_MU = 10  # 1/um or normalized: an Fe white line stays below 2
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Spectrum:
                 f"{where}: {bad.sum()} of {len(bad)} points are not finite, the first in data row {np.argmax(bad) + 1}; "
                 "remove or measure them"
             )
+        if np.abs(self.mu).max() > _LARGEST_MU:
+            raise InputError(f"{where}: found mu up to {np.abs(self.mu).max():.3g}; allowed {_LARGEST_MU}; is the column right?")
         if not np.all(np.diff(self.energies_eV) > 0):
             row = int(np.argmax(np.diff(self.energies_eV) <= 0)) + 2
             raise InputError(f"{where}: energies must rise, but do not at data row {row}; sort the file, one row per energy")

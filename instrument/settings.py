@@ -7,6 +7,8 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from phantom.errors import InputError
+
 Array = NDArray[np.float64]
 FULL_SCALE_ADU = 65535
 
@@ -18,7 +20,8 @@ class Beam:
     photons_per_pixel: Annotated[
         float,
         Meta(
-            gt=0,
+            ge=1,
+            le=1e12,
             description="incident photons per pixel, per projection, per energy, at the beam's centre",
             extra={"source": "guess; FXI's full flux is about 1e12 ph/s on 40 x 40 um2"},
         ),
@@ -43,6 +46,7 @@ class Optics:
         float,
         Meta(
             ge=0,
+            le=10,
             description="full width at half maximum of the intensity blur, a Gaussian in place of the zone plate's pattern",
             extra={"unit": "um", "source": "Rayleigh limit 36.6 nm of a zone plate with 30 nm outermost zone"},
         ),
@@ -57,6 +61,7 @@ class Stage:
         float,
         Meta(
             ge=0,
+            le=10,
             description="rms displacement of the sample per frame, along row and along column",
             extra={"unit": "um", "source": "15-25 nm on the best stages (APS 32-ID docs)"},
         ),
@@ -74,7 +79,7 @@ class Camera:
     efficiency: Annotated[
         float,
         Meta(
-            gt=0,
+            ge=1e-4,
             le=1,
             description="share of the photons behind the sample that is detected: optics and scintillator",
             extra={"source": "guess"},
@@ -90,13 +95,15 @@ class Camera:
         ),
     ] = 0.0
     gain_adu: Annotated[
-        Annotated[float, Meta(gt=0)] | Literal["auto"],
+        Annotated[float, Meta(ge=1e-6, le=1e5)] | Literal["auto"],
         Meta(
             description="ADU per detected photon; 'auto': the open beam reads half of full scale, as an operator would set it",
             extra={"unit": "ADU", "source": "guess"},
         ),
     ] = "auto"
-    read_noise_adu: Annotated[float, Meta(ge=0, description="rms read noise", extra={"unit": "ADU", "source": "guess"})] = 2.0
+    read_noise_adu: Annotated[
+        float, Meta(ge=0, le=10000, description="rms read noise", extra={"unit": "ADU", "source": "guess"})
+    ] = 2.0
     offset_adu: Annotated[
         float, Meta(ge=0, le=30000, description="reading without light", extra={"unit": "ADU", "source": "guess"})
     ] = 100.0
@@ -122,6 +129,21 @@ class Instrument:
         if self.camera.gain_adu == "auto":
             return (FULL_SCALE_ADU / 2 - self.camera.offset_adu) / self.detected_photons
         return self.camera.gain_adu
+
+    def check(self) -> None:
+        """InputError where the open beam, with its noise, leaves the camera's range or is no light at all."""
+        photons = self.detected_photons
+        if photons < 1:
+            raise InputError(
+                f"beam.photons_per_pixel: {photons:.3g} detected photons in the open beam; allowed at least 1; raise it or "
+                "camera.efficiency"
+            )
+        brightest = self.camera.offset_adu + self.gain_adu * (photons + 6 * np.sqrt(photons))
+        if brightest > FULL_SCALE_ADU:
+            raise InputError(
+                f"camera.gain_adu: the open beam reads up to {brightest:.3g} ADU; allowed {FULL_SCALE_ADU}; "
+                "lower it, or set it to 'auto'"
+            )
 
 
 @dataclass(frozen=True)
@@ -153,11 +175,11 @@ class Scan:
         Meta(ge=2, le=1000, description="frames with closed shutter at each energy", extra={"source": "FXI control code: 20"}),
     ] = 20
     exposure_s: Annotated[
-        float, Meta(gt=0, description="exposure of a frame", extra={"unit": "s", "source": "FXI control code: 0.05"})
+        float, Meta(gt=0, le=1e5, description="exposure of a frame", extra={"unit": "s", "source": "FXI control code: 0.05"})
     ] = 0.05
     energy_change_s: Annotated[
         float,
-        Meta(ge=0, description="time to change energy and refocus", extra={"unit": "s", "source": "guess"}),
+        Meta(ge=0, le=1e5, description="time to change energy and refocus", extra={"unit": "s", "source": "guess"}),
     ] = 5.0
     oversampling: Annotated[int, Meta(ge=2, le=8, description="samples of the truth across a pixel, along each direction")] = 2
 

@@ -22,11 +22,11 @@ class Standard:
 
     thickness_um: Annotated[
         float,
-        Meta(gt=0, le=100, description="thickness of the film", extra={"unit": "um", "source": "guess"}),
+        Meta(ge=0.1, le=100, description="thickness of the film", extra={"unit": "um", "source": "guess"}),
     ] = 15.0
     thickness_error: Annotated[
         float,
-        Meta(gt=-1, lt=1, description="relative error of the thickness the experimenter believes", extra={"source": "guess"}),
+        Meta(ge=-0.5, le=1, description="relative error of the thickness the experimenter believes", extra={"source": "guess"}),
     ] = 0.0
     frames: Annotated[int, Meta(ge=1, le=1000, description="frames with and without the film, each energy")] = 4
     energy_offset_eV: Annotated[

@@ -20,6 +20,7 @@ Array = NDArray[np.float64]
 
 JOIN_BELOW_eV = 10.0
 JOIN_ABOVE_eV = 50.0
+FEATURES_FROM_eV = 7105.0  # nothing but a smooth slope below
 
 # E0_eV, Gamma_eV, offset, then per peak: amplitude, center_eV, fwhm_eV, eta (Lorentzian share).
 _MODELS: dict[str, tuple[float, float, float, tuple[tuple[float, float, float, float], ...]]] = {
@@ -72,6 +73,19 @@ class Edge:
     range_eV: tuple[float, float]
     shift_eV: float = 0.0
     white_line_change: float = 0.0
+    measured: bool = False
+
+    def check(self, energies_eV: Array) -> None:
+        """InputError for an energy where a measured spectrum would have to be made up: beyond its end, before bare xraylib."""
+        low, high = self.range_eV
+        low, high = low + self.shift_eV, high + self.shift_eV
+        below = (energies_eV < low) & (energies_eV > max(low - JOIN_BELOW_eV, FEATURES_FROM_eV))
+        made_up = below | ((energies_eV > high) & (energies_eV < high + JOIN_ABOVE_eV))
+        if self.measured and made_up.any():
+            raise InputError(
+                f"scan.energies_eV: {energies_eV[made_up][0]:g} eV lies outside the spectrum of {self.name}, {low:g}..{high:g} "
+                "eV; measure more of it or leave the energy out"
+            )
 
     def altered(self, shift_eV: float, white_line_change: float) -> "Edge":
         """The same edge moved and with another white line."""
@@ -128,4 +142,4 @@ def tabulated(spectrum: Spectrum) -> Edge:
     if low > 7110 or high < 7150:
         raise InputError(f"{where}: covers {low:g}..{high:g} eV; allowed is 7110 or lower to 7150 or higher; measure more of it")
     spline = CubicSpline(energies, spectrum.mu)
-    return Edge(spectrum.name, lambda x: np.asarray(spline(x)), (low, high))
+    return Edge(spectrum.name, lambda x: np.asarray(spline(x)), (low, high), measured=True)

@@ -21,9 +21,9 @@ class Front:
     ] = 0.5
     speed: Annotated[
         tuple[
-            Annotated[float, Meta(gt=0)],
-            Annotated[float, Meta(gt=0)],
-            Annotated[float, Meta(gt=0)],
+            Annotated[float, Meta(ge=0.01, le=100)],
+            Annotated[float, Meta(ge=0.01, le=100)],
+            Annotated[float, Meta(ge=0.01, le=100)],
         ],
         Meta(
             description="front speed along a, b, c, relative; shell thickness goes with it",

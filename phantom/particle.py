@@ -116,11 +116,6 @@ def _shrinkage(fraction: float, volume_ratio: float) -> Array:
 
 def _body_fields(outline: Outline, scale: Array, speed: Array, voxel_um: float) -> _Body:
     longest = float(np.abs(outline.surface(1000)[0] * scale).max())
-    if longest < 2 * voxel_um:
-        raise InputError(
-            f"particle.semi_axes_um: the longest is {longest:.3g} um; allowed is at least {2 * voxel_um:.3g} um, "
-            "two voxels of the truth; make the particle larger or scan.pixel_um smaller"
-        )
     step = max(longest * 2 / _BODY_CELLS, voxel_um)
     # Two surface points for each cell the surface would cross on a sphere of that size.
     surface, normals = outline.surface(int(8 * np.pi * (longest / step) ** 2))
@@ -171,26 +166,23 @@ def make_phantom(
     shape: tuple[int, int, int],
     voxel_um: float,
     rng: np.random.Generator,
+    clearance_um: tuple[float, float] = (0.0, 0.0),
 ) -> Phantom:
     """The particle with its front on a grid of `shape` (z, y, x) voxels.
 
     Partial voxels at surface and front hold their share (anti-aliased); iron is conserved in both
-    volume models; the bulk fraction is met to 1e-3. Raises InputError where the particle leaves the
+    volume models; the bulk fraction is met to 1e-3. `clearance_um` (along the axis, across it) is kept free
+    for what moves the particle's image. Raises InputError where the particle leaves the
     cylinder that every projection sees, or is too small for the grid.
     """
-    rng_outline, rng_turn, rng_place = rng.spawn(3)
-    outline = Outline(
-        np.array(particle.semi_axes_um), particle.exponent, particle.roughness, particle.roughness_waves, rng_outline
-    )
-    rotation = rotation_matrix(particle, rng_turn)
-    spread = particle.center_spread_um
-    center = np.array(particle.center_um) + rng_place.uniform(-spread, spread, 3)
-
+    outline, rotation, center = _place(particle, rng)
     shrinking = front.volume == "shrinking"
     fp_iron = iron_relative(fp, lfp) if shrinking else 1.0
     scale = _shrinkage(front.fraction, 1 / fp_iron) if shrinking else np.ones(3)
+    _check_size(outline, scale, voxel_um)
+    surface = (outline.surface(2000)[0] * scale) @ rotation.T
+    corner = _bounding_box(surface[:, ::-1] + center, shape, voxel_um, clearance_um)
     body = _body_fields(outline, scale, np.array(front.speed), voxel_um)
-    corner = _bounding_box(outline, scale, rotation, center, shape, voxel_um)
 
     amounts = np.zeros((2, *shape), np.float32)
     depth, arrival, slope = _sample(body, rotation, center, corner, shape, voxel_um)
@@ -212,21 +204,39 @@ def make_phantom(
     return phantom
 
 
+def _place(particle: Particle, rng: np.random.Generator) -> tuple[Outline, Array, Array]:
+    """Outline, rotation and centre (z, y, x) of a particle: each draws from a stream of its own."""
+    rng_outline, rng_turn, rng_place = rng.spawn(3)
+    outline = Outline(
+        np.array(particle.semi_axes_um), particle.exponent, particle.roughness, particle.roughness_waves, rng_outline
+    )
+    spread = particle.center_spread_um
+    center = np.array(particle.center_um) + rng_place.uniform(-spread, spread, 3)
+    return outline, rotation_matrix(particle, rng_turn), center
+
+
+def _check_size(outline: Outline, scale: Array, voxel_um: float) -> None:
+    longest = float(np.abs(outline.surface(1000)[0] * scale).max())
+    if longest < 2 * voxel_um:
+        raise InputError(
+            f"particle.semi_axes_um: the longest is {longest:.3g} um; allowed is at least {2 * voxel_um:.3g} um, "
+            "two voxels of the truth; make the particle larger or scan.pixel_um smaller"
+        )
+
+
 def _bounding_box(
-    outline: Outline, scale: Array, rotation: Array, center: Array, shape: tuple[int, int, int], voxel_um: float
+    zyx: Array, shape: tuple[int, int, int], voxel_um: float, clearance_um: tuple[float, float]
 ) -> list[tuple[int, int]]:
-    """First and last index + 1 along z, y, x of the voxels the particle touches."""
-    surface = (outline.surface(2000)[0] * scale) @ rotation.T
-    zyx = surface[:, ::-1] + center
+    """First and last index + 1 along z, y, x of the voxels touched by a surface of points `zyx` (n, 3)."""
     reach = float(np.hypot(zyx[:, 1], zyx[:, 2]).max())
     height = float(np.abs(zyx[:, 0]).max())
     margin = 2 * voxel_um
-    half_width, half_height = min(shape[1:]) / 2 * voxel_um, shape[0] / 2 * voxel_um
+    half_height, half_width = (n / 2 * voxel_um - free for n, free in zip(shape[:2], clearance_um, strict=True))
     if reach + margin > half_width or height + margin > half_height:
         raise InputError(
             f"particle: reaches {reach:.2f} um from the rotation axis and {height:.2f} um up or down; the field of view "
-            f"allows {half_width - margin:.2f} and {half_height - margin:.2f} um; reduce semi_axes_um or center_um, "
-            "or enlarge scan.columns, scan.rows or scan.pixel_um"
+            f"allows {half_width - margin:.2f} and {half_height - margin:.2f} um; reduce semi_axes_um, "
+            "center_um or stage.center_offset_px, or enlarge scan.columns, scan.rows or scan.pixel_um"
         )
     box = []
     for axis, count in enumerate(shape):

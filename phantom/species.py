@@ -48,8 +48,8 @@ class Species:
         return self.density_g_cm3 / self.formula_mass_g_mol
 
 
-LFP = Species("LiFePO4", 157.757, 3.600)
-FP = Species("FePO4", 150.816, 3.687)
+LFP = Species("LiFePO4", 157.77, 3.600)
+FP = Species("FePO4", 150.83, 3.687)
 
 
 def iron_relative(species: Species, reference: Species) -> float:

@@ -141,14 +141,29 @@ def test_exact_line_integrals_score_the_same():
     assert (difference < replicate).all(), dict(zip(names, zip(difference, replicate, strict=True), strict=True))
 
 
-def test_shot_noise_off_leaves_every_other_draw(closed_loop):
-    """An effect taken out changes nothing else: with no read noise either, two such runs agree in the runout alone."""
-    quiet = {"beam__shot_noise": False, "camera__read_noise_adu": 0.0}
-    one, two = (closed_loop("tiny", **quiet, **extra)[1].scan for extra in ({}, {"camera__spread_px": 0.0}))
-    assert np.array_equal(one.projections, two.projections)
-    still = closed_loop("tiny", **quiet, stage__runout_um=0.0)[1].scan
-    assert not np.array_equal(one.projections, still.projections)
-    assert np.array_equal(one.flats, still.flats)
+def test_an_effect_taken_out_leaves_every_other_draw(closed_loop, monkeypatch):
+    """The whole scan: read noise at zero equals read noise not in the list, and changes no other effect's draw."""
+    import instrument.microscope as microscope
+    from validation import simulate
+
+    at_zero = closed_loop("tiny", camera__read_noise_adu=0.0)[1].scan
+    kept = tuple(effect for effect in microscope.COUNTS if effect.__name__ != "read_noise")
+    monkeypatch.setattr(microscope, "COUNTS", kept)
+    taken_out = simulate(load_study("tiny"), threads=2).scan
+    for name in ("projections", "flats", "darks"):
+        assert np.array_equal(getattr(at_zero, name), getattr(taken_out, name)), name
+
+
+@pytest.mark.parametrize("name", ["tiny", "default", "low-dose"])
+def test_every_seed_fits_the_field(name):
+    """Built on a coarser grid that keeps the field: a seed whose particle does not fit is refused here too."""
+    from dataclasses import replace
+
+    study = load_study(name)
+    scan = study.scan
+    coarse = replace(scan, columns=scan.columns // 4, rows=scan.rows // 4, pixel_um=scan.pixel_um * 4)
+    for seed in range(12):
+        build_phantom(replace(study, seed=seed, scan=coarse))
 
 
 def test_python_without_files(closed_loop):

@@ -12,6 +12,7 @@ from instrument.measurement import Measurement
 from instrument.microscope import expose, record
 from instrument.randomness import generator
 from instrument.settings import FULL_SCALE_ADU, Beam, Camera, Instrument, Optics, Stage
+from phantom import InputError
 
 QUIET = Instrument(
     Beam(photons_per_pixel=1e4, falloff=0.0, shot_noise=False),
@@ -52,11 +53,22 @@ def test_beer_lambert(depth):
     assert (light - dark) / (flat - dark) == pytest.approx(np.exp(-depth), abs=3e-5)
 
 
-def test_flat_over_flat_is_one_and_a_dark_is_dark():
+@given(falloff=st.floats(0, 0.9), blur=st.floats(0, 0.5), spread=st.sampled_from([0.0, 0.5]), index=st.integers(0, 50))
+def test_flat_over_flat_is_one_and_a_dark_is_dark(falloff, blur, spread, index):
     nothing = np.zeros((12, 16), np.float32)
-    instrument = replace(QUIET, beam=replace(QUIET.beam, falloff=0.3))
-    assert np.array_equal(expose(nothing, instrument, frame("scan")), expose(nothing, instrument, frame("flat", 5)))
+    instrument = replace(
+        QUIET, beam=replace(QUIET.beam, falloff=falloff), optics=Optics(blur), camera=replace(QUIET.camera, spread_px=spread)
+    )
+    assert np.array_equal(expose(nothing, instrument, frame("scan")), expose(nothing, instrument, frame("flat", index)))
     assert (expose(nothing, instrument, frame("dark", shutter_open=False)) == 100).all()
+
+
+@pytest.mark.parametrize(
+    ("camera", "words"), [(Camera(gain_adu=7.0, efficiency=1.0), "gain_adu"), (Camera(efficiency=1e-4), "detected photons")]
+)
+def test_a_camera_out_of_its_range_is_refused(camera, words):
+    with pytest.raises(InputError, match=words):
+        replace(NOISY, camera=camera, beam=Beam(photons_per_pixel=9999.0)).check()
 
 
 ZERO = {

@@ -3,7 +3,9 @@
 import argparse
 import json
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,18 +22,24 @@ def main(argv: list[str] | None = None) -> int:
     # Workers share the cores themselves; a threaded BLAS beneath them would only fight for them.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as after Ctrl-C
     try:
         arguments = _parser().parse_args(argv)
         return int(arguments.command(arguments))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
     except InputError as error:
         print(f"txm-twin: {' '.join(str(error).split())}", file=sys.stderr)
+        return BAD_INPUT
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"txm-twin: {where}{error.strerror or error}; the file or its disk cannot be used, choose another", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print("txm-twin: interrupted; nothing was written", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
 
 
 class _Parser(argparse.ArgumentParser):
@@ -157,7 +165,7 @@ def _studies(arguments: argparse.Namespace) -> int:
     from .study import built_in, load_study
     from .study_text import commented_toml
 
-    if arguments.show:
+    if arguments.show is not None:
         print(commented_toml(load_study(arguments.show)), end="")
         return DONE
     names = built_in()

@@ -12,6 +12,7 @@ from analysis.result import AmountMap, phase_fraction
 from instrument.formats import FORMAT_VERSION, dataset, open_hdf5, whole_file
 from phantom import InputError
 
+_LARGEST_AMOUNT = 1e4  # 1 is a voxel full of LFP
 _PACKAGES = ("txm-twin", "numpy", "scipy", "finufft", "h5py", "xraylib")
 
 
@@ -78,8 +79,11 @@ def read_map(path: Path, voxel_um: float | None = None, axes: str = "zyx") -> Am
     with open_hdf5(path, "truth or result") as file:
         stored = dataset(file, "amounts", 4)
         names = file.get("species")
-        if not isinstance(names, h5py.Dataset) or len(names) != stored.shape[0]:
+        if not isinstance(names, h5py.Dataset) or names.shape != stored.shape[:1] or h5py.check_string_dtype(names.dtype) is None:
             raise InputError(f"{path}: /species is missing or does not name the {stored.shape[0]} amounts")
+        resolution = file.attrs.get("resolution_um", 0.0)
+        if not isinstance(resolution, (int, float, np.number)) or not 0 <= resolution < 1e3:
+            raise InputError(f"{path}: attribute resolution_um is {resolution!r}; allowed is a number from 0")
         voxel = voxel_um if voxel_um is not None else file.attrs.get("voxel_um")
         if not isinstance(voxel, (int, float, np.number)) or not np.isfinite(voxel) or voxel <= 0:
             raise InputError(f"{path}: voxel_um is {voxel}; allowed more than 0; state it with --voxel")
@@ -90,6 +94,10 @@ def read_map(path: Path, voxel_um: float | None = None, axes: str = "zyx") -> Am
             data = dataset(file, name, dimensions)[...]
             if data.shape[-3:] != stored.shape[-3:]:
                 raise InputError(f"{path}: /{name} has shape {data.shape}; allowed ends in {stored.shape[-3:]}")
+            if name == "amounts" and not (np.isfinite(data).all() and np.abs(data).max(initial=0) < _LARGEST_AMOUNT):
+                raise InputError(
+                    f"{path}: /amounts hold NaN, infinity or more than {_LARGEST_AMOUNT:g}; allowed are finite amounts"
+                )
             lead = dimensions - 3
             return np.ascontiguousarray(data.transpose(*range(lead), *(lead + k for k in order)))
 
@@ -97,7 +105,7 @@ def read_map(path: Path, voxel_um: float | None = None, axes: str = "zyx") -> Am
             tuple(names.asstr()[...]),
             np.asarray(volume("amounts", 4), np.float32),
             float(voxel),
-            resolution_um=float(file.attrs.get("resolution_um", 0.0)),
+            resolution_um=float(resolution),
             amounts_sigma=volume("amounts_sigma", 4),
             phase_fraction_sigma=volume("phase_fraction_sigma", 3),
             flags=volume("flags", 3),

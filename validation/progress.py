@@ -33,7 +33,7 @@ class Reporter:
         self._done = passed
         if done == total and not self._terminal:
             now = time.perf_counter()
-            print(f"{stage:<10} {now - self._before:6.1f} s", file=sys.stderr, flush=True)
+            print(f"{stage:<10} {now - self._before:6.1f} s", flush=True)
             self._before = now
 
     def __enter__(self) -> "Reporter":

@@ -1,6 +1,7 @@
 """Requirements on scores: parsed, never evaluated as code."""
 
 import difflib
+import math
 import operator
 import re
 from collections.abc import Callable
@@ -44,7 +45,7 @@ def parse_requirement(text: str) -> Requirement:
     bound = _number(match["bound"]) if match else None
     if match and bound is not None:
         name = match["inner"] or match["plain"]
-        if name in MEANING:
+        if name in MEANING and name != "study_digest":
             return Requirement(text, name, match["inner"] is not None, match["sign"], bound)
         close = difflib.get_close_matches(name, MEANING, 1)
         hint = f"did you mean {close[0]}?" if close else "allowed are the names in scores.json"
@@ -54,6 +55,6 @@ def parse_requirement(text: str) -> Requirement:
 
 def _number(text: str) -> float | None:
     try:
-        return float(text)
+        return number if math.isfinite(number := float(text)) else None
     except ValueError:
         return None

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from .files import write_map
 from .scores import overlay, score_pair
 from .study import Study, digest
 from .study_text import study_toml
-from .trial import Progress, build_phantom, project_components, scan_dose_MGy, simulate
+from .trial import Progress, build_phantom, check_physics, project_components, scan_dose_MGy, simulate
 from .verdict import verdict
 
 
@@ -35,15 +35,23 @@ class Outcome:
     folder: Path
 
 
+FILES = ("study.toml", "scan.h5", "truth.h5", "result.h5", "scores.json", "report.html", "standards/LFP.txt", "standards/FP.txt")
+
+
 @contextmanager
 def staging(folder: Path) -> Iterator[Path]:
     """A temporary folder beside `folder`; its files move there when all are made, else none do.
 
     Raises InputError where the place cannot be written.
     """
+    missing = [parent for parent in folder.parents if not parent.exists()]
     try:
-        if folder.exists() and not folder.is_dir():
-            raise NotADirectoryError(20, "it is a file")
+        for path in (folder, folder / "standards"):
+            if path.exists() and not path.is_dir():
+                raise NotADirectoryError(20, f"{path.name} is a file")
+        for name in FILES:
+            if (folder / name).is_dir():
+                raise IsADirectoryError(21, f"{name} in it is a folder")
         folder.parent.mkdir(parents=True, exist_ok=True)
         if folder.exists() and not os.access(folder, os.W_OK):
             raise PermissionError(13, "no permission to write")
@@ -59,6 +67,9 @@ def staging(folder: Path) -> Iterator[Path]:
                 os.replace(path, target)
     finally:
         shutil.rmtree(place, ignore_errors=True)
+        for parent in missing:
+            with suppress(OSError):  # not empty: something was written, and it stays
+                parent.rmdir()
 
 
 def run(study: Study, folder: Path, *, threads: int = 1, progress: Progress | None = None) -> Outcome:
@@ -90,6 +101,8 @@ def run(study: Study, folder: Path, *, threads: int = 1, progress: Progress | No
             "seed": study.seed,
             "study_digest": digest(study),
         }
+        if not study.beam.shot_noise:  # without noise the ratio of error to sigma means nothing
+            scores |= {name: None for name in scores if name.startswith(("pull_", "coverage_"))}
         sentence = verdict(scores, study)
         if progress:
             progress("score", 1, 1)
@@ -145,14 +158,12 @@ def forecast(study: Study) -> dict[str, float]:
 
     Time and memory are rough: counts of the work times rates of a 2-core machine.
     """
+    check_physics(study)
     scan = study.scan
-    coarse = replace(
-        scan,
-        columns=min(_COARSE_COLUMNS, scan.columns),
-        rows=max(8, min(scan.rows, round(_COARSE_COLUMNS * scan.rows / scan.columns))),
-        pixel_um=scan.pixel_um * max(1.0, scan.columns / _COARSE_COLUMNS),
-        angles=min(scan.angles, 12),
-    )
+    pitch_um = scan.pixel_um * max(1.0, scan.columns / _COARSE_COLUMNS)
+    # A wider field than the scan's: coarse voxels need more room around the same particle.
+    columns, rows = (round(n * scan.pixel_um / pitch_um) + 12 for n in (scan.columns, scan.rows))
+    coarse = replace(scan, columns=columns, rows=rows, pixel_um=pitch_um, angles=min(scan.angles, 12))
     small = replace(study, scan=coarse)
     phantom = build_phantom(small)
     dose = scan_dose_MGy(project_components(phantom, small), phantom.voxel_um, study)

@@ -11,7 +11,7 @@ MEANING = {
     "bulk_fraction_truth": "share of iron that is FP, truth",
     "bulk_fraction_found": "share of iron that is FP, recovered",
     "bulk_fraction_error": "recovered less truth",
-    "bulk_fraction_sigma": "sigma of the recovered one, voxels taken as independent",
+    "bulk_fraction_sigma": "sigma of the recovered one from voxel noise alone, without standards and flats",
     "scored_share": "share of the particle's voxels with an answer",
     "false_particle_share": "iron found where there is none, over the particle",
     "dice_LFP": "overlap of the LFP region, 1 is perfect",

@@ -16,6 +16,7 @@ Scores = dict[str, float | None]
 
 _PARTICLE = 0.5  # truth iron of a scored voxel
 _LARGEST_SHIFT = 3.0  # voxels
+_SMALLEST = 7  # voxels along an axis, to find such a shift in
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,12 @@ def overlay(truth: AmountMap, result: AmountMap) -> Overlay:
     """
     if set(truth.species) != set(result.species):
         raise InputError(f"score: species of truth {truth.species} and result {result.species} differ; allowed are the same")
+    if truth.phase_fraction_sigma is not None:
+        raise InputError("score: the truth carries a sigma, so it is a result; allowed is TRUTH first, then RESULT")
+    if min(*truth.shape, *result.shape) < _SMALLEST:
+        raise InputError(
+            f"score: volumes of {truth.shape} and {result.shape} voxels; allowed is {_SMALLEST} or more along each axis"
+        )
     fields = [np.array(m.shape) * m.voxel_um for m in (truth, result)]
     if np.any(np.abs(fields[0] - fields[1]) > 0.5 * np.maximum(*fields)):
         raise InputError(
@@ -74,7 +81,8 @@ def overlay(truth: AmountMap, result: AmountMap) -> Overlay:
     for _ in range(3):
         moved = average_onto(truth, result.shape, result.voxel_um, shift * result.voxel_um)
         step = _gauss_newton(moved.iron, result.iron)
-        shift = np.clip(shift + step, -_LARGEST_SHIFT, _LARGEST_SHIFT)
+        shift = shift + step
+        shift *= min(1.0, _LARGEST_SHIFT / max(float(np.linalg.norm(shift)), 1e-9))
         if np.abs(step).max() < 1e-3:
             break
     if np.abs(shift).max() < 1e-6:
@@ -192,7 +200,7 @@ def _bulk(cut: Overlay, true_iron: Values) -> Scores:
     true, found = fraction(cut.truth), fraction(cut.result)
     sigma = cut.result.phase_fraction_sigma
     found_iron = np.nan_to_num(cut.result.iron[where])
-    # Voxels taken as independent: reconstructed noise alternates between neighbours, so this is an upper bound.
+    # Voxels taken as independent; the common errors of standards and flats are not in it.
     spread = None if sigma is None else float(np.sqrt(np.nansum((found_iron * sigma[where]) ** 2)) / found_iron.sum())
     error = None if true is None or found is None else found - true
     return {

@@ -90,7 +90,9 @@ def load_study(source: str | Path = "default", changes: dict[str, Any] | None = 
     """
     values = _read(source, ())
     for key, value in (changes or {}).items():
-        _merge(values, _nested(key, value))
+        change = _nested(key, value)
+        _resolve_spectra(change, Path.cwd())
+        _merge(values, change)
     return study_from(values)
 
 
@@ -162,18 +164,27 @@ def _read(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
         values = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise InputError(f"study {path}: is not TOML: {error}") from None
-    for table in ("species", "standards"):
-        entries = values.get(table, {})
-        for entry in entries.values() if isinstance(entries, dict) else ():
-            if isinstance(entry, dict) and (path.parent / str(entry.get("spectrum", ""))).is_file():
-                entry["spectrum"] = str((path.parent / entry["spectrum"]).resolve())
+    _resolve_spectra(values, path.parent)
     base = values.pop("extends", None)
+    if base is not None and not isinstance(base, str):
+        raise InputError(f"study {path}: extends is {base!r}; allowed is the name of a study or a file")
     values.setdefault("name", path.stem)
     if base is None:
         return values
-    merged = _read(base, (*seen, str(path)))
+    nearby = path.parent / base
+    merged = _read(nearby if nearby.is_file() else base, (*seen, str(path)))
     _merge(merged, values)
     return merged
+
+
+def _resolve_spectra(values: dict[str, Any], folder: Path) -> None:
+    """Make the paths of spectra, with or without :COLUMN, absolute, so that a resolved study runs from anywhere."""
+    for table in ("species", "standards"):
+        entries = values.get(table, {})
+        for entry in entries.values() if isinstance(entries, dict) else ():
+            spectrum = entry.get("spectrum") if isinstance(entry, dict) else None
+            if isinstance(spectrum, str) and spectrum not in ("parametric", "sample"):
+                entry["spectrum"] = str((folder / spectrum).resolve())
 
 
 def _merge(into: dict[str, Any], values: dict[str, Any]) -> None:

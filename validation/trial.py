@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.result import AmountMap
+from analysis.spectra import design_matrix
 from instrument.attenuation import absorbed_per_um, attenuation_per_um, formula_mass_g_mol
 from instrument.dose import mean_dose_MGy
 from instrument.effects import FWHM_PER_SIGMA
@@ -46,7 +47,7 @@ def simulate(study: Study, *, scan_file: Path | None = None, threads: int = 1, p
     The scan is kept in memory, or written to `scan_file` and then not held (its arrays are closed).
     Raises InputError for a study that cannot be simulated.
     """
-    edges = {name: sample_edge(name, species) for name, species in _species(study).items()}
+    edges = check_physics(study)
     phantom = build_phantom(study)
     if progress:
         progress("particle", 1, 1)
@@ -56,10 +57,28 @@ def simulate(study: Study, *, scan_file: Path | None = None, threads: int = 1, p
     return record_components(paths, phantom, study, edges, scan_file=scan_file, threads=threads, progress=progress)
 
 
+def check_physics(study: Study) -> dict[str, Edge]:
+    """The sample's edges; InputError, before any work, for what a study's parts cannot do together."""
+    energies = np.array(study.scan.energies_eV)
+    study.instrument.check()
+    edges = {name: sample_edge(name, species) for name, species in _species(study).items()}
+    standards = {name: standard_edge(getattr(study.standards, name), name, edges[name]) for name in edges}
+    for edge in (*edges.values(), *standards.values()):
+        edge.check(energies)
+    iron_mol_cm3 = study.species.LFP.iron_mol_cm3
+    films = [
+        attenuation_per_um(entry.formula, iron_mol_cm3, energies, standards[name](energies))
+        for name, entry in _species(study).items()
+    ]
+    design_matrix(np.array(films), energies, study.analysis.background)
+    return edges
+
+
 def build_phantom(study: Study) -> Phantom:
     """The particle on the truth's grid, `scan.oversampling` times finer than the pixel."""
     scan = study.scan
     n = scan.oversampling
+    sway = 4 * study.stage.runout_um  # a frame in 10,000 goes further
     for name, species in _species(study).items():
         mass = formula_mass_g_mol(species.formula)
         if abs(mass / species.formula_mass_g_mol - 1) > 0.005:
@@ -75,6 +94,7 @@ def build_phantom(study: Study) -> Phantom:
         (scan.rows * n, scan.columns * n, scan.columns * n),
         scan.pixel_um / n,
         generator(study.seed, "particle"),
+        clearance_um=(sway, sway + abs(study.stage.center_offset_px) * scan.pixel_um),
     )
 
 
@@ -184,10 +204,15 @@ def sample_edge(name: str, species: Species) -> Edge:
     return _edge(name, species.spectrum).altered(species.edge_shift_eV, species.white_line_change)
 
 
+def standard_edge(standard: Standard, name: str, sample: Edge) -> Edge:
+    """The normalized edge of a standard: the sample's or its own, with its changes on top."""
+    edge = sample if standard.spectrum == "sample" else _edge(name, standard.spectrum)
+    return edge.altered(edge.shift_eV + standard.edge_shift_eV, edge.white_line_change + standard.white_line_change)
+
+
 def _measure(name: str, species: Species, standard: Standard, sample: Edge, study: Study, threads: int) -> Spectrum:
     """A standard as the instrument sees it: at energies off by the scale's error."""
-    edge = sample if standard.spectrum == "sample" else _edge(name, standard.spectrum)
-    edge = edge.altered(edge.shift_eV + standard.edge_shift_eV, edge.white_line_change + standard.white_line_change)
+    edge = standard_edge(standard, name, sample)
     energies = standard_energies(study.scan.energies_eV)
     true_energies = energies + standard.energy_offset_eV
     film = attenuation_per_um(species.formula, study.species.LFP.iron_mol_cm3, true_energies, edge(true_energies))

@@ -49,9 +49,10 @@ def verdict(scores: dict[str, Any], study: Study) -> str:
         )
     if worst == "noise":
         dose = scores["dose_MGy"]
+        better = (total - 0.75 * noise) ** 0.5
         return (
             f"{rmse}, limited by photon noise ({part}; sigma {sigma:.3f} in the interior): larger voxels, "
-            f"or 4 times the photons for half the error at {megagray(4 * dose)}."
+            f"or 4 times the photons for about {better:.3f} at {megagray(4 * dose)}."
         )
     if worst == "edges":
         width = study.optics.blur_fwhm_um

@@ -65,7 +65,8 @@ def render(study: Study, scores: dict[str, Any], pair: Overlay, conclusion: Conc
 <figure><img alt="Sections of true, recovered and wrong phase fraction" src="{maps}">
 <figcaption>Sections through the particle's centre of mass. Grey: iron below half of LFP's. The error's scale ends at ±0.5.
 Recovered maps show
-single voxels of {scan.pixel_um * 1000:.0f} nm unsmoothed beyond the filter window '{study.analysis.window}'.</figcaption></figure>
+single voxels of {scan.pixel_um * 1000:.0f} nm, unsmoothed beyond
+the filter window '{study.analysis.window}'.</figcaption></figure>
 <h2>Spectra, histogram, honesty of sigma</h2>
 <figure><img alt="Spectra with fit, histogram of phase fraction, pulls" src="{judged}">
 <figcaption>Left: mean reconstructed attenuation of voxels found with x &lt; 0.25 (core) and x &gt; 0.75 (shell), the linear

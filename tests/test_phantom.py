@@ -128,7 +128,7 @@ def test_line_integrals_agree_with_quadrature(power):
         offset -= np.array(body.center_um[::-1])[:, None]
         rho2 = np.einsum("is,ij,js->s", offset, body.metric(), offset)
         density = 1.7 * np.where(rho2 < 1, np.maximum(1 - rho2, 0) ** power, 0)
-        assert exact[k] == pytest.approx(np.trapezoid(density, s), rel=1e-9)
+        assert exact[k] == pytest.approx(np.trapezoid(density, s), rel=3e-4)
 
 
 def test_voxelized_ellipsoid_has_its_volume():

@@ -65,7 +65,7 @@ def test_leaving_hard_voxels_out_does_not_pay(truth, perfect):
     assert after["scored_share"] < before["scored_share"]
 
 
-@given(shift=st.tuples(*[st.floats(-2.4, 2.4)] * 3))
+@given(shift=st.tuples(*[st.floats(-1.7, 1.7)] * 3))
 def test_a_rigid_shift_is_no_error(shift, truth):
     """Found on iron, removed and reported."""
     moved = average_onto(truth, (48, 48, 48), 0.12, np.array(shift) * 0.12)

@@ -16,8 +16,9 @@ CLASSES = {"core": (-0.25, 0.25), "shell": (0.75, 1.25)}
 
 @dataclass(frozen=True)
 class Tally:
-    """Voxel counts and summed attenuation (energy,) of the classes; chi2 and its dof in the particle; repaired rays."""
+    """Voxels of the particle and of the classes, summed attenuation (energy,) of the classes; chi2, dof; repaired rays."""
 
+    voxels: float
     counts: Array
     sums: Array
     chi2: float
@@ -26,6 +27,7 @@ class Tally:
 
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(
+            self.voxels + other.voxels,
             self.counts + other.counts,
             self.sums + other.sums,
             self.chi2 + other.chi2,
@@ -34,8 +36,12 @@ class Tally:
         )
 
     def spectra(self) -> dict[str, Array]:
-        """Mean attenuation (energy,), 1/um, of the classes that hold voxels."""
-        return {name: total / count for name, count, total in zip(CLASSES, self.counts, self.sums, strict=True) if count > 0}
+        """Mean attenuation (energy,), 1/um, of the classes; one of less than 2 % of the voxels is but the tail of noise."""
+        return {
+            name: total / count
+            for name, count, total in zip(CLASSES, self.counts, self.sums, strict=True)
+            if count > 0.02 * self.voxels
+        }
 
     @property
     def reduced_chi2(self) -> float:
@@ -50,6 +56,7 @@ def tally(mu: Values, amounts: Values, species: tuple[str, ...], chi2: Values, d
     x = amounts[fp_index(species)] / np.where(particle, iron, 1)
     masks = [particle & (x > low) & (x < high) for low, high in CLASSES.values()]
     return Tally(
+        float(particle.sum()),
         np.array([mask.sum() for mask in masks], float),
         np.array([mu[:, mask].sum(axis=1, dtype=float) for mask in masks]),
         float(chi2[particle].sum(dtype=float)),

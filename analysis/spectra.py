@@ -42,7 +42,7 @@ def standards_matrix(standards: list[Spectrum], energies_eV: Array) -> Array:
         if outside.any():
             raise InputError(
                 f"standard {standard.name}: the scan's {energies_eV[outside][0]:g} eV lies outside its {low:g}..{high:g} eV; "
-                "measure more of it or leave energies out with --energies"
+                "measure more of it or leave the energy out"
             )
         mu = CubicSpline(standard.energies_eV, standard.mu)(energies_eV)
         if standard.normalized:

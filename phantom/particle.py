@@ -114,8 +114,7 @@ def _shrinkage(fraction: float, volume_ratio: float) -> Array:
     return np.asarray(scale * (wanted / scale.prod()) ** (1 / 3))
 
 
-def _body_fields(outline: Outline, scale: Array, speed: Array, voxel_um: float) -> _Body:
-    longest = float(np.abs(outline.surface(1000)[0] * scale).max())
+def _body_fields(outline: Outline, scale: Array, speed: Array, longest: float, voxel_um: float) -> _Body:
     step = max(longest * 2 / _BODY_CELLS, voxel_um)
     # Two surface points for each cell the surface would cross on a sphere of that size.
     surface, normals = outline.surface(int(8 * np.pi * (longest / step) ** 2))
@@ -179,10 +178,10 @@ def make_phantom(
     shrinking = front.volume == "shrinking"
     fp_iron = iron_relative(fp, lfp) if shrinking else 1.0
     scale = _shrinkage(front.fraction, 1 / fp_iron) if shrinking else np.ones(3)
-    _check_size(outline, scale, voxel_um)
+    longest = _longest_um(outline, scale, voxel_um)
     surface = (outline.surface(2000)[0] * scale) @ rotation.T
     corner = _bounding_box(surface[:, ::-1] + center, shape, voxel_um, clearance_um)
-    body = _body_fields(outline, scale, np.array(front.speed), voxel_um)
+    body = _body_fields(outline, scale, np.array(front.speed), longest, voxel_um)
 
     amounts = np.zeros((2, *shape), np.float32)
     depth, arrival, slope = _sample(body, rotation, center, corner, shape, voxel_um)
@@ -215,13 +214,15 @@ def _place(particle: Particle, rng: np.random.Generator) -> tuple[Outline, Array
     return outline, rotation_matrix(particle, rng_turn), center
 
 
-def _check_size(outline: Outline, scale: Array, voxel_um: float) -> None:
+def _longest_um(outline: Outline, scale: Array, voxel_um: float) -> float:
+    """The particle's largest reach along a crystal axis; InputError where it is less than two voxels."""
     longest = float(np.abs(outline.surface(1000)[0] * scale).max())
     if longest < 2 * voxel_um:
         raise InputError(
             f"particle.semi_axes_um: the longest is {longest:.3g} um; allowed is at least {2 * voxel_um:.3g} um, "
             "two voxels of the truth; make the particle larger or scan.pixel_um smaller"
         )
+    return longest
 
 
 def _bounding_box(

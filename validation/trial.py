@@ -61,7 +61,7 @@ def check_physics(study: Study) -> dict[str, Edge]:
     """The sample's edges; InputError, before any work, for what a study's parts cannot do together."""
     energies = np.array(study.scan.energies_eV)
     study.instrument.check()
-    edges = {name: sample_edge(name, species) for name, species in _species(study).items()}
+    edges = sample_edges(study)
     standards = {name: standard_edge(getattr(study.standards, name), name, edges[name]) for name in edges}
     for edge in (*edges.values(), *standards.values()):
         edge.check(energies)
@@ -115,7 +115,7 @@ def record_components(
 ) -> Simulation:
     """The scan of projected components, however they were projected, with its standards and dose."""
     scan, species = study.scan, _species(study)
-    edges = edges or {name: sample_edge(name, entry) for name, entry in species.items()}
+    edges = edges or sample_edges(study)
     energies = np.array(scan.energies_eV)
     iron_mol_cm3 = species["LFP"].iron_mol_cm3
     attenuation = np.stack(
@@ -164,7 +164,7 @@ def record_components(
 def scan_dose_MGy(paths: NDArray[np.float32], sample_um: float, study: Study, edges: dict[str, Edge] | None = None) -> float:
     """Mean dose of the particle over all views and energies of a study, from its projected amounts."""
     species = _species(study)
-    edges = edges or {name: sample_edge(name, entry) for name, entry in species.items()}
+    edges = edges or sample_edges(study)
     energies = np.array(study.scan.energies_eV)
     iron_mol_cm3 = species["LFP"].iron_mol_cm3
     coefficients = [(entry.formula, iron_mol_cm3, energies, edges[name](energies)) for name, entry in species.items()]
@@ -199,9 +199,12 @@ def _edge(name: str, spectrum: str) -> Edge:
     return tabulated(read_spectrum(place[0], name, place[1]))
 
 
-def sample_edge(name: str, species: Species) -> Edge:
-    """The normalized edge of the sample's species."""
-    return _edge(name, species.spectrum).altered(species.edge_shift_eV, species.white_line_change)
+def sample_edges(study: Study) -> dict[str, Edge]:
+    """The normalized edge of each of the sample's species."""
+    return {
+        name: _edge(name, entry.spectrum).altered(entry.edge_shift_eV, entry.white_line_change)
+        for name, entry in _species(study).items()
+    }
 
 
 def standard_edge(standard: Standard, name: str, sample: Edge) -> Edge:

@@ -1,4 +1,4 @@
-"""Shell thickness by direction, from a map alone."""
+"""Shell thickness, and how far the front moved, by direction; from maps alone."""
 
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ Values = NDArray[np.float32]
 
 _PATCHES = 60
 _BOOTSTRAPS = 200
+_STRIDE = 0.5  # voxels
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,33 @@ def shell_thickness(found: AmountMap, axes: Array, smoothing_px: float = 1.0) ->
         [solve(rng.multinomial(_PATCHES, np.full(_PATCHES, 1 / _PATCHES)).astype(float)) for _ in range(_BOOTSTRAPS)]
     )
     return ShellThickness(solve(np.ones(_PATCHES)) * found.voxel_um, np.cov(draws.T) * found.voxel_um**2)
+
+
+def front_displacement(before: AmountMap, after: AmountMap, axes: Array, smoothing_px: float = 1.0) -> Array:
+    """How far the LFP core receded between two maps on the same grid along -x, +x, -y, +y, -z, +z of `axes`, um, (6,).
+
+    `axes` (3 vectors in lab x, y, z) state the frame. From each place of the later core's boundary one goes outward
+    along its normal to the boundary of the earlier core, be it front or still the particle's surface: every
+    place of a later front stems from the earlier one, but not the other way round (Huygens). A direction takes the
+    median of the places whose normal is within 25 degrees of it, NaN where there is none.
+    """
+    earlier, later = (gaussian_filter(np.nan_to_num(m.amounts[m.species.index("LFP")]), smoothing_px) for m in (before, after))
+    place, normal = _isosurface(later)
+    normal *= -1  # the gradient points into the core
+    moved = np.full(len(place), np.nan)
+    going, previous = np.arange(len(place)), np.ones(len(place))
+    for step in np.arange(0, max(earlier.shape), _STRIDE):
+        value = map_coordinates(earlier, (place[going] + step * normal[going]).T, order=1)
+        out = value <= 0.5
+        part = (previous[out] - 0.5) / np.maximum(previous[out] - value[out], 1e-6)
+        moved[going[out]] = max(step - _STRIDE, 0) + _STRIDE * part * (step > 0)
+        going, previous = going[~out], value[~out]
+        if not going.size:
+            break
+    outward = normal[:, ::-1] @ np.asarray(axes).T
+    signed = np.stack([-outward, outward], axis=-1).reshape(-1, 6)
+    near = [moved[signed[:, k] > np.cos(np.deg2rad(25))] for k in range(6)]
+    return np.array([np.nanmedian(part) if np.isfinite(part).any() else np.nan for part in near]) * before.voxel_um
 
 
 def _isosurface(field: Values, within: NDArray[np.bool_] | None = None) -> tuple[Array, Array]:

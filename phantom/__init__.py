@@ -1,24 +1,28 @@
-"""What the sample is: species, particle, front, and analytic ellipsoids as the reference.
+"""What the sample is: species, particles and electrodes, fronts, the cell; analytic ellipsoids as the reference.
 
 Everything here is the truth. `analysis` never imports this package.
 """
 
+from .electrode import Electrode
 from .ellipsoids import Ellipsoid, ellipsoid_paths, voxelize
 from .errors import InputError
 from .fronts import Front
-from .particle import Particle, Phantom, make_phantom
+from .particle import Particle
+from .sample import Phantom, Sample, make_sample
 from .species import FP, LFP, Species
 
 __all__ = [
     "FP",
     "LFP",
+    "Electrode",
     "Ellipsoid",
     "Front",
     "InputError",
     "Particle",
     "Phantom",
+    "Sample",
     "Species",
     "ellipsoid_paths",
-    "make_phantom",
+    "make_sample",
     "voxelize",
 ]

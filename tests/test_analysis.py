@@ -13,7 +13,7 @@ from analysis.spectra import design_matrix, fit, linear_combination, standards_m
 from instrument.measurement import InputError, Spectrum
 from phantom import FP as FP_SPECIES
 from phantom import LFP as LFP_SPECIES
-from phantom import Ellipsoid, Front, Particle, ellipsoid_paths, make_phantom
+from phantom import Ellipsoid, Front, Particle, ellipsoid_paths, make_sample
 
 ENERGIES = np.array([7090.0, 7105, 7120, 7125, 7127, 7131, 7136, 7150, 7180])
 LFP = np.array([0.017, 0.0169, 0.035, 0.075, 0.09, 0.074, 0.065, 0.056, 0.063])
@@ -249,7 +249,9 @@ def test_impossible_fits_are_refused(call, words):
 def test_shell_thickness_of_a_sphere(speed, ratios, tolerance):
     """The front's own speeds come back as ratios of thickness, exactly where it is isotropic."""
     sphere = Particle(semi_axes_um=(2.6, 2.6, 2.6), exponent=2, roughness=0)
-    phantom = make_phantom(sphere, Front(0.4, speed), LFP_SPECIES, FP_SPECIES, (64, 64, 64), 0.1, np.random.default_rng(0))
+    phantom = make_sample(sphere, Front(speed=speed), LFP_SPECIES, FP_SPECIES, (64, 64, 64), 0.1, np.random.default_rng(0)).at(
+        0.4
+    )
     found = shell_thickness(AmountMap(phantom.species, phantom.amounts, 0.1), np.eye(3))
     assert found.ratio(1, 0)[0] == pytest.approx(ratios[0], rel=tolerance)
     assert found.ratio(2, 0)[0] == pytest.approx(ratios[1], rel=tolerance)

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from phantom import Ellipsoid, ellipsoid_paths, voxelize
-from phantom.particle import Phantom
+from phantom import Ellipsoid, Phantom, ellipsoid_paths, voxelize
 from validation import analyze, load_study, score
 from validation.trial import build_phantom, project_components, record_components
 

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from instrument.attenuation import formula_mass_g_mol
 from instrument.randomness import generator
-from phantom import FP, LFP, Ellipsoid, Front, InputError, Particle, ellipsoid_paths, make_phantom, voxelize
-from phantom.fronts import surface_distance
+from phantom import FP, LFP, Ellipsoid, Front, InputError, Particle, ellipsoid_paths, make_sample, voxelize
+from phantom.body import travel_time
 from phantom.particle import rotation_matrix
 from phantom.shapes import fibonacci_sphere
 from phantom.species import Species
@@ -16,7 +16,8 @@ RAGGED = Particle(roughness=0.05, orientation_deg=(20.0, 35.0, 50.0))
 
 
 def make(particle=RAGGED, front=None, seed=3):
-    return make_phantom(particle, front or Front(0.5), LFP, FP, SHAPE, VOXEL, generator(seed, "particle"))
+    front = front or Front(0.5)
+    return make_sample(particle, front, LFP, FP, SHAPE, VOXEL, generator(seed, "particle")).at(front.fraction)
 
 
 @given(
@@ -28,7 +29,7 @@ def make(particle=RAGGED, front=None, seed=3):
 )
 def test_bulk_fraction_is_met_and_iron_conserved(fraction, volume, angles, speed, seed):
     particle = Particle(roughness=0.05, orientation_deg=angles)
-    phantom = make(particle, Front(fraction, speed, volume), seed)
+    phantom = make(particle, Front(fraction, speed=speed, volume=volume), seed)
     assert phantom.bulk_fraction == pytest.approx(fraction, abs=1e-3)
     uncharged = make(particle, Front(0.0), seed)
     assert phantom.amounts.sum(dtype=float) == pytest.approx(uncharged.amounts.sum(dtype=float), rel=2e-3)
@@ -58,7 +59,7 @@ def test_volume_of_a_smooth_particle_is_the_ellipsoids():
 def test_shell_thickness_goes_with_the_speed():
     """On a sphere the shell's thickness along an axis is t * v of that axis."""
     particle = Particle(semi_axes_um=(2.4, 2.4, 2.4), exponent=2, roughness=0)
-    phantom = make(particle, Front(0.4, (1.0, 2.0, 1.5)))
+    phantom = make(particle, Front(0.4, speed=(1.0, 2.0, 1.5)))
     middle = SHAPE[0] // 2
     fp = phantom.amounts[1]
     lines = {"a": fp[middle, middle, :], "b": fp[middle, :, middle], "c": fp[:, middle, middle]}
@@ -70,7 +71,7 @@ def test_shell_thickness_goes_with_the_speed():
 def test_arrival_on_a_sphere_is_its_depth():
     directions = fibonacci_sphere(20000)
     points = fibonacci_sphere(500) * np.linspace(0.05, 1.3, 500)[:, None]
-    depth = surface_distance(points, directions, directions, np.ones(3))
+    depth = travel_time(points, directions, directions, np.ones(3))
     assert depth == pytest.approx(1 - np.linalg.norm(points, axis=1), abs=2e-3)
 
 
@@ -78,7 +79,7 @@ def test_crystal_axes_turn_with_the_particle():
     """b, the thin axis, points where the rotation puts it."""
     particle = Particle(semi_axes_um=(2.3, 1.2, 2.3), exponent=2, roughness=0, orientation_deg=(30.0, 40.0, 50.0))
     phantom = make(particle)
-    turn = rotation_matrix(particle, np.random.default_rng(0))
+    turn = rotation_matrix(particle.orientation_deg, np.random.default_rng(0))
     iron = phantom.amounts.sum(axis=0)
     zyx = (np.argwhere(iron > 0.5) - (np.array(SHAPE) - 1) / 2) * VOXEL
     values, vectors = np.linalg.eigh(np.cov(zyx[:, ::-1].T))
@@ -112,14 +113,16 @@ def test_impossible_particles_are_refused(particle, words):
 
 def test_absurd_density_is_refused():
     with pytest.raises(InputError, match="density"):
-        make_phantom(
+        make_sample(
             RAGGED, Front(0.5, volume="shrinking"), LFP, Species("FePO4", 150.83, 0.01), SHAPE, VOXEL, generator(1, "particle")
         )
 
 
 @pytest.mark.parametrize("power", [0.0, 1.0, 2.0])
 def test_line_integrals_agree_with_quadrature(power):
-    body = Ellipsoid((0.2, -0.3, 0.4), (2.0, 1.2, 1.6), 1.7, power, rotation_matrix(RAGGED, np.random.default_rng(0)))
+    body = Ellipsoid(
+        (0.2, -0.3, 0.4), (2.0, 1.2, 1.6), 1.7, power, rotation_matrix(RAGGED.orientation_deg, np.random.default_rng(0))
+    )
     angle, u, v = 0.7, np.array([0.3, -0.5]), np.array([0.1])
     exact = ellipsoid_paths([body], np.array([angle]), v, u)[0, 0]
     s = np.linspace(-4, 4, 80001)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.result import AmountMap
-from phantom import FP, LFP, Front, InputError, Particle, make_phantom
+from phantom import FP, LFP, Front, InputError, Particle, make_sample
 from validation.require import parse_requirement
 from validation.scores import average_onto, fourier_shell, overlap_matrix, score
 
@@ -14,7 +14,7 @@ from validation.scores import average_onto, fourier_shell, overlap_matrix, score
 @pytest.fixture(scope="module")
 def truth():
     particle = Particle(orientation_deg=(20.0, 30.0, 40.0))
-    phantom = make_phantom(particle, Front(0.5), LFP, FP, (96, 96, 96), 0.06, np.random.default_rng(1))
+    phantom = make_sample(particle, Front(), LFP, FP, (96, 96, 96), 0.06, np.random.default_rng(1)).at(0.5)
     return AmountMap(phantom.species, phantom.amounts, 0.06)
 
 

@@ -17,7 +17,7 @@ from msgspec import Meta
 from analysis.pipeline import Analysis
 from instrument.settings import Beam, Camera, Instrument, Optics, Scan, Stage
 from instrument.standards import Standard
-from phantom import FP, LFP, Front, InputError, Particle, Species
+from phantom import FP, LFP, Electrode, Front, InputError, Particle, Species
 
 STUDIES = Path(__file__).parent / "studies"
 
@@ -61,6 +61,7 @@ class Study:
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1, description="seed of every random draw")] = 1
     particle: Particle = field(default_factory=Particle)
     front: Front = field(default_factory=Front)
+    electrode: Electrode = field(default_factory=Electrode)
     species: SpeciesTable = field(default_factory=SpeciesTable)
     scan: Scan = field(default_factory=Scan)
     beam: Beam = field(default_factory=Beam)

@@ -20,7 +20,7 @@ from instrument.projector import project
 from instrument.randomness import generator
 from instrument.standards import Standard, measure_standard, standard_energies
 from instrument.xanes import Edge, parametric, tabulated
-from phantom import InputError, Phantom, Species, make_phantom
+from phantom import InputError, Phantom, Sample, Species, make_sample
 
 from .study import Study, spectrum_path
 
@@ -74,8 +74,8 @@ def check_physics(study: Study) -> dict[str, Edge]:
     return edges
 
 
-def build_phantom(study: Study) -> Phantom:
-    """The particle on the truth's grid, `scan.oversampling` times finer than the pixel."""
+def build_sample(study: Study) -> Sample:
+    """The particle or electrode on the truth's grid, `scan.oversampling` times finer than the pixel."""
     scan = study.scan
     n = scan.oversampling
     sway = 4 * study.stage.runout_um  # a frame in 10,000 goes further
@@ -86,7 +86,7 @@ def build_phantom(study: Study) -> Phantom:
                 f"study: species.{name}.formula_mass_g_mol is {species.formula_mass_g_mol:g}; allowed for {species.formula} "
                 f"is {mass:.3f} to 0.5 %"
             )
-    return make_phantom(
+    return make_sample(
         study.particle,
         study.front,
         study.species.LFP,
@@ -94,8 +94,14 @@ def build_phantom(study: Study) -> Phantom:
         (scan.rows * n, scan.columns * n, scan.columns * n),
         scan.pixel_um / n,
         generator(study.seed, "particle"),
+        electrode=study.electrode if study.electrode.particles else None,
         clearance_um=(sway, sway + abs(study.stage.center_offset_px) * scan.pixel_um),
     )
+
+
+def build_phantom(study: Study) -> Phantom:
+    """The sample at the study's bulk fraction."""
+    return build_sample(study).at(study.front.fraction)
 
 
 def project_components(phantom: Phantom, study: Study, threads: int = 1) -> NDArray[np.float32]:

@@ -1,0 +1,104 @@
+"""Outlines side by side: touching in a cluster, or apart in a field of view."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InputError
+from .shapes import Outline
+
+Array = NDArray[np.float64]
+_TRIES = 4000  # places tried for one particle
+_SIDES = 12  # from which a primary tries to come near
+_CONTACT = 1e-3  # of its size: how near a primary comes to those it touches
+
+
+@dataclass(frozen=True)
+class Solid:
+    """An outline at a place: `rotation` takes crystal to lab (x, y, z), `center_um` is (z, y, x)."""
+
+    outline: Outline
+    rotation: Array
+    center_um: Array
+
+    def surface_um(self) -> Array:
+        """Points (n, 3) on the surface in the lab, (z, y, x)."""
+        return np.asarray((self.outline.points_um @ self.rotation.T)[:, ::-1] + self.center_um)
+
+    def holds(self, zyx: Array, gap_um: float) -> bool:
+        """Whether any of the points (n, 3) is inside, or nearer than `gap_um` along the radius."""
+        own = (zyx - self.center_um)[:, ::-1] @ self.rotation
+        length = np.linalg.norm(own, axis=1)
+        near = length < self.outline.reach_um + gap_um
+        if not near.any():
+            return False
+        length = np.maximum(length[near], 1e-9)
+        return bool((length < self.outline.radius_um(own[near] + 1e-12) + gap_um).any())
+
+    def touches(self, other: "Solid", gap_um: float = 0.0) -> bool:
+        """Whether two outlines overlap, or come nearer than `gap_um`."""
+        apart = float(np.linalg.norm(self.center_um - other.center_um))
+        if apart > self.outline.reach_um + other.outline.reach_um + gap_um:
+            return False
+        if apart < self.outline.inscribed_um + other.outline.inscribed_um:
+            return True
+        return self.holds(other.surface_um(), gap_um) or other.holds(self.surface_um(), gap_um)
+
+
+def cluster(solids: Sequence[Solid], center_um: Array, rng: np.random.Generator) -> list[Solid]:
+    """The solids moved together about `center_um`: each touches one before it, at the nearest of some random sides."""
+    placed: list[Solid] = []
+    for solid in solids:
+        if not placed:
+            placed.append(solid)
+            continue
+        middle = np.mean([other.center_um for other in placed], axis=0)
+        directions = rng.normal(size=(_SIDES, 3))
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        distances = [_approach(solid, placed, middle, direction) for direction in directions]
+        best = int(np.argmin(distances))
+        placed.append(replace(solid, center_um=middle + distances[best] * directions[best]))
+    shift = center_um - np.mean([solid.center_um for solid in placed], axis=0)
+    return [replace(solid, center_um=solid.center_um + shift) for solid in placed]
+
+
+def _approach(solid: Solid, placed: Sequence[Solid], middle: Array, direction: Array) -> float:
+    """Distance from `middle` along `direction` at which the solid, coming from afar, touches one of those placed."""
+
+    def blocked(distance: float) -> bool:
+        here = replace(solid, center_um=middle + distance * direction)
+        return any(here.touches(other) for other in placed)
+
+    step = 0.1 * solid.outline.reach_um
+    free = max(float(np.linalg.norm(o.center_um - middle)) + o.outline.reach_um for o in placed) + solid.outline.reach_um + step
+    while free > step and not blocked(free - step):
+        free -= step
+    while step > _CONTACT * solid.outline.reach_um:
+        step /= 2
+        if not blocked(free - step):
+            free -= step
+    return free
+
+
+def scatter(
+    solids: Sequence[Solid], sample: Callable[[np.random.Generator, float], Array], gap_um: float, rng: np.random.Generator
+) -> list[Solid]:
+    """The solids at random places that `sample` (rng, reach) proposes, at least `gap_um` apart; the largest first.
+
+    Random sequential addition (Widom, J. Chem. Phys. 44 (1966) 3888). Raises InputError where one finds no room.
+    """
+    placed: list[Solid] = []
+    for number, solid in enumerate(sorted(solids, key=lambda s: -s.outline.reach_um)):
+        for _ in range(_TRIES):
+            here = replace(solid, center_um=sample(rng, solid.outline.reach_um))
+            if not any(here.touches(other, gap_um) for other in placed):
+                placed.append(here)
+                break
+        else:
+            raise InputError(
+                f"electrode: packing too dense: {number} of {len(solids)} particles found room after {_TRIES} tries each; "
+                "allowed is fewer or smaller particles; lower electrode.particles or median_diameter_um, or widen the field"
+            )
+    return placed

@@ -1,0 +1,125 @@
+"""The sample on its voxel grid, asked for its state at any state of charge."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .electrode import Electrode, fill, pack
+from .errors import InputError
+from .fronts import Front
+from .grain import Fields, Grain, Grid, charged, shrinkage
+from .packing import Solid
+from .particle import Particle, grow, place
+from .species import Species, iron_relative
+
+Array = NDArray[np.float64]
+Volume = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """The truth at one moment.
+
+    `amounts` (species, z, y, x) float32, iron relative to pure LFP; voxel i of N at (i - (N-1)/2) * voxel_um.
+    `rotation` (3, 3) takes crystal (a, b, c) to lab (x, y, z), of the first grain. `fillers` {name: (z, y, x)} are the
+    shares of each voxel taken by materials without iron.
+    """
+
+    species: tuple[str, ...]
+    amounts: Volume
+    voxel_um: float
+    rotation: Array
+    fillers: dict[str, Volume] = field(default_factory=dict)
+
+    @property
+    def bulk_fraction(self) -> float:
+        """FP iron over all iron."""
+        return float(self.amounts[self.species.index("FP")].sum(dtype=float) / self.amounts.sum(dtype=float))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Grains and fillers on a grid. `fields` holds what does not change with charge, None where a grain shrinks."""
+
+    grid: Grid
+    grains: tuple[Grain, ...]
+    fields: tuple[Fields | None, ...]
+    fillers: dict[str, Volume]
+    fp_iron: float
+
+    @property
+    def diameters_um(self) -> Array:
+        """Diameter (grain,) of the sphere of each grain's volume."""
+        return np.array([grain.diameter_um for grain in self.grains])
+
+    def at(self, fractions: Sequence[float] | float) -> Phantom:
+        """The sample when each grain, in order, has its bulk fraction; one number stands for all.
+
+        Raises InputError where a fraction cannot be met to 1e-3.
+        """
+        each = np.broadcast_to(np.asarray(fractions, float), (len(self.grains),))
+        amounts = np.zeros((2, *self.grid.shape), np.float32)
+        for grain, kept, fraction in zip(self.grains, self.fields, each, strict=True):
+            fields = kept or grain.fields(self.grid, shrinkage(grain.front, float(fraction), self.fp_iron))
+            lfp, fp = charged(fields, grain.front, float(fraction), self.fp_iron)
+            amounts[(0, *fields.box)] += lfp
+            amounts[(1, *fields.box)] += fp
+        return Phantom(("LFP", "FP"), amounts, self.grid.voxel_um, self.grains[0].rotation, self.fillers)
+
+
+def make_sample(
+    particle: Particle,
+    front: Front,
+    lfp: Species,
+    fp: Species,
+    shape: tuple[int, int, int],
+    voxel_um: float,
+    rng: np.random.Generator,
+    *,
+    electrode: Electrode | None = None,
+    clearance_um: tuple[float, float] = (0.0, 0.0),
+) -> Sample:
+    """The particle, or an electrode of such particles, on a grid of `shape` (z, y, x) voxels.
+
+    Partial voxels at surface and front hold their share (anti-aliased); iron is conserved in both volume
+    models. `clearance_um` (along the axis, across it) is kept free for what moves the sample's image. Raises InputError
+    where the sample leaves the cylinder that every projection sees, is too small for the grid, or cannot be packed.
+    """
+    grid = Grid(shape, voxel_um)
+    fp_iron = iron_relative(fp, lfp)
+    front.check()
+    rng_place, rng_grow, rng_fill = rng.spawn(3)
+    if electrode is None:
+        solids = place(particle, rng_place)
+    else:
+        solids, grid = pack(electrode, particle, grid, clearance_um, rng_place)
+    if electrode is None or electrode.form == "pillar":
+        _check_field(solids, grid, float(shrinkage(front, 1.0, fp_iron).max()), clearance_um)
+    grains = tuple(
+        grow(particle, front, solid, voxel_um, part) for solid, part in zip(solids, rng_grow.spawn(len(solids)), strict=True)
+    )
+    constant = front.volume == "constant"
+    fields = tuple(grain.fields(grid, np.ones(3)) if constant else None for grain in grains)
+    fillers = {}
+    if electrode is not None:
+        uncharged = [kept or grain.fields(grid, np.ones(3)) for kept, grain in zip(fields, grains, strict=True)]
+        fillers = fill(electrode, uncharged, grid, rng_fill)
+    return Sample(grid, grains, fields, fillers, fp_iron)
+
+
+def _check_field(solids: Sequence[Solid], grid: Grid, growth: float, clearance_um: tuple[float, float]) -> None:
+    """InputError where an outline, uncharged or grown by a factor when charged, leaves the cylinder that every view sees."""
+    growth = max(1.0, growth)
+    zyx = np.concatenate([growth * (solid.surface_um() - solid.center_um) + solid.center_um for solid in solids])
+    reach = float(np.hypot(zyx[:, 1], zyx[:, 2]).max())
+    height = float(np.abs(zyx[:, 0]).max())
+    margin = 2 * grid.voxel_um
+    half_height, half_width = (n / 2 * grid.voxel_um - free for n, free in zip(grid.shape[:2], clearance_um, strict=True))
+    if reach + margin > half_width or height + margin > half_height:
+        raise InputError(
+            f"particle: reaches {reach:.2f} um from the rotation axis and {height:.2f} um up or down; the field of view "
+            f"allows {half_width - margin:.2f} and {half_height - margin:.2f} um; reduce semi_axes_um, "
+            "center_um or stage.center_offset_px, or enlarge scan.columns, scan.rows or scan.pixel_um"
+        )

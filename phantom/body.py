@@ -52,30 +52,41 @@ def grid_points(shape: tuple[int, ...], step_um: float) -> Array:
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
 
 
-def travel_time(points: Array, sources: Array, normals: Array, speed: Array, ahead: NDArray[np.bool_] | None = None) -> Array:
-    """Time for a front that leaves `sources` (m, 3) at t = 0 to reach `points` (n, 3).
+class Wavefront:
+    """A front that leaves `sources` (m, 3) at t = 0 with a speed of sqrt(sum v_i^2 n_i^2) along its normal n.
 
-    With a speed of sqrt(sum v_i^2 n_i^2) along its normal n, the front's arrival is the distance
-    in space stretched by 1/v_i (the elliptical metric of the anisotropic eikonal equation,
-    Sethian, Level Set Methods, 1999, ch. 8). The sources sample a surface, `normals` point away from where the
-    front goes; behind the surface the time is negative, unless `ahead` (n,) knows better. At `speed` (1, 1, 1) this is
-    a signed distance in um.
+    Its arrival is the distance in space stretched by 1/v_i (the elliptical metric of the anisotropic eikonal
+    equation, Sethian, Level Set Methods, 1999, ch. 8). The sources sample a surface, `normals` point away from
+    where the front goes. At `speed` (1, 1, 1) times are distances in um.
     """
-    stretched = sources / speed
-    normals = normals * speed
-    normals = normals / np.linalg.norm(normals, axis=1, keepdims=True)
-    query = points / speed
-    tree = cKDTree(stretched)
-    distance, nearest = tree.query(query, workers=-1)
-    height = np.einsum("ij,ij->i", stretched[nearest] - query, normals[nearest])
-    # Near the surface the nearest sample lies beside the foot of the perpendicular: there the height above its
-    # tangent plane is the better distance, but only as far sideways as the samples lie apart.
-    few = stretched[:: max(1, len(stretched) // 500)]
-    spacing = float(np.median(tree.query(few, k=min(6, len(stretched)))[0][:, -1]))
-    aside = np.sqrt(np.maximum(distance**2 - height**2, 0))
-    close = np.hypot(height, np.maximum(aside - spacing, 0))
-    sign = height if ahead is None else np.where(ahead, 1.0, height)
-    return np.asarray(np.copysign(np.where(distance < 4 * spacing, close, distance), sign))
+
+    def __init__(self, sources: Array, normals: Array, speed: Array):
+        self._speed = speed
+        self._sources = sources / speed
+        normals = normals * speed
+        self._normals = normals / np.linalg.norm(normals, axis=1, keepdims=True)
+        self._tree = cKDTree(self._sources)
+        few = self._sources[:: max(1, len(sources) // 500)]
+        self._spacing = float(np.median(self._tree.query(few, k=min(6, len(sources)))[0][:, -1]))
+
+    def time(self, points: Array, ahead: NDArray[np.bool_] | None = None, within: float = np.inf) -> Array:
+        """When the front reaches `points` (n, 3); inf for those it does not reach within a time.
+
+        Behind the surface the time is negative, unless `ahead` (n,) knows better.
+        """
+        query = points / self._speed
+        distance, nearest = self._tree.query(query, distance_upper_bound=within, workers=-1)
+        found = np.flatnonzero(np.isfinite(distance))
+        distance, nearest = distance[found], nearest[found]
+        height = np.einsum("ij,ij->i", self._sources[nearest] - query[found], self._normals[nearest])
+        # Near the surface the nearest sample lies beside the foot of the perpendicular: there the height above its
+        # tangent plane is the better distance, but only as far sideways as the samples lie apart.
+        aside = np.sqrt(np.maximum(distance**2 - height**2, 0))
+        close = np.hypot(height, np.maximum(aside - self._spacing, 0))
+        sign = height if ahead is None else np.where(ahead[found], 1.0, height)
+        time = np.full(len(points), np.inf)
+        time[found] = np.copysign(np.where(distance < 4 * self._spacing, close, distance), sign)
+        return time
 
 
 def make_body(outline: Outline, voids: Voids, voxel_um: float) -> Body:
@@ -88,9 +99,10 @@ def make_body(outline: Outline, voids: Voids, voxel_um: float) -> Body:
     shape = tuple(2 * half + 1)
     points = grid_points(shape, step)
     length = np.linalg.norm(points, axis=1)
-    directions = np.where(length[:, None] > 0, points, (1.0, 0.0, 0.0))
-    # A radial estimate is enough far from the surface, where depth only says inside or outside.
-    depth = outline.radius_um(directions) - length
-    band = np.abs(depth) < 4 * step
-    depth[band] = travel_time(points[band], surface, normals, np.ones(3))
+    # A rough estimate is enough far from the surface, where depth only says inside or outside.
+    depth = np.where(length < outline.inscribed_um, outline.inscribed_um, reach) - length
+    unsure = (length > outline.inscribed_um - 5 * step) & (length < reach + 5 * step) & (length > 0)
+    depth[unsure] = outline.radius_um(points[unsure]) - length[unsure]
+    band = unsure & (np.abs(depth) < 4 * step)
+    depth[band] = Wavefront(surface, normals, np.ones(3)).time(points[band])
     return Body(step, depth.reshape(shape).astype(np.float32), surface, normals, voids)

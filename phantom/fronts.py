@@ -8,7 +8,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from .body import Body, travel_time
+from .body import Body, Wavefront
 from .errors import InputError
 
 Array = NDArray[np.float64]
@@ -16,7 +16,7 @@ Volume = NDArray[np.float32]
 
 _Speed = Annotated[float, Meta(ge=0.01, le=100)]
 _Share = Annotated[float, Meta(ge=0, le=1)]
-_FADE_STEPS = 6  # constant speeds that stand for one smooth change
+_FADE_STEPS = 5  # constant speeds that stand for one smooth change
 _NO_KINETICS = "guess: no measured kinetic anisotropy was found"
 
 
@@ -136,6 +136,7 @@ def core_shell(body: Body, front: Front, rng: np.random.Generator) -> Volume:
     knots = front.regimes()
     points, near = body.points[body.near], body.near
     share = body.share[near]
+    whole = float(share.sum())
     crack_points, crack_normals = body.voids.faces(float(np.abs(body.surface).max()) * 1.5, body.step_um)
     inside = _depth(body, crack_points) > 0
     crack_points, crack_normals = crack_points[inside], crack_normals[inside]
@@ -145,23 +146,23 @@ def core_shell(body: Body, front: Front, rng: np.random.Generator) -> Volume:
     time, arrival = 0.0, np.full(len(points), np.inf)
     place, away = np.zeros((0, 3)), np.zeros((0, 3))
     for low, high in zip(knots, [*knots[1:], 2.0], strict=True):
-        active = begin <= low
-        waiting = np.isinf(arrival)
+        active, waiting = begin <= low, np.isinf(arrival)
         speed = front.speed_at((low + min(high, 1.0)) / 2)
-        reached = arrival.copy()
-        reached[waiting] = time + travel_time(
-            points[waiting],
-            np.concatenate([sources[active], place]),
-            np.concatenate([normals[active], away]),
-            speed,
-            ahead=share[waiting] >= 0.5,
-        )
+        wave = Wavefront(np.concatenate([sources[active], place]), np.concatenate([normals[active], away]), speed)
         if high > 1:
-            arrival = reached
+            arrival[waiting] = time + wave.time(points[waiting], ahead=share[waiting] >= 0.5)
             break
+        # How long it takes to the next change is not known beforehand: look ahead further and further.
+        reached, look = arrival.copy(), 8 * body.step_um / float(speed.max())
+        beyond = 2 * body.step_um / float(speed.min())  # so that cells next to the front have a time, too
+        while True:
+            open_ = np.isinf(reached)
+            reached[open_] = time + wave.time(points[open_], ahead=share[open_] >= 0.5, within=look + beyond)
+            if float(share[reached <= time + look].sum()) >= high * whole:
+                break
+            look *= 2
         order = np.argsort(reached, kind="stable")
-        made = np.cumsum(share[order])
-        time = float(np.interp(high * made[-1], made, reached[order]))
+        time = float(np.interp(high * whole, np.cumsum(share[order]), reached[order]))
         arrival[waiting & (reached <= time)] = reached[waiting & (reached <= time)]
         place, away = _isosurface(body, _scatter(body, reached), time)
     return _scatter(body, arrival)
@@ -214,8 +215,8 @@ def _depth(body: Body, points: Array) -> Array:
 
 def _scatter(body: Body, values: Array) -> Volume:
     """Values of the cells near the particle on the whole grid, the last of them beyond."""
-    grid = np.full(body.depth_um.size, float(values.max()), np.float32)
-    grid[body.near] = values
+    grid = np.full(body.depth_um.size, float(values[np.isfinite(values)].max()), np.float32)
+    grid[body.near] = np.where(np.isfinite(values), values, grid[0])
     return grid.reshape(body.depth_um.shape)
 
 

@@ -1,6 +1,7 @@
 """The sample on its voxel grid, asked for its state at any state of charge."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -80,6 +81,7 @@ def make_sample(
     *,
     electrode: Electrode | None = None,
     clearance_um: tuple[float, float] = (0.0, 0.0),
+    threads: int = 1,
 ) -> Sample:
     """The particle, or an electrode of such particles, on a grid of `shape` (z, y, x) voxels.
 
@@ -97,11 +99,15 @@ def make_sample(
         solids, grid = pack(electrode, particle, grid, clearance_um, rng_place)
     if electrode is None or electrode.form == "pillar":
         _check_field(solids, grid, float(shrinkage(front, 1.0, fp_iron).max()), clearance_um)
-    grains = tuple(
-        grow(particle, front, solid, voxel_um, part) for solid, part in zip(solids, rng_grow.spawn(len(solids)), strict=True)
-    )
     constant = front.volume == "constant"
-    fields = tuple(grain.fields(grid, np.ones(3)) if constant else None for grain in grains)
+
+    def build(solid: Solid, part: np.random.Generator) -> tuple[Grain, Fields | None]:
+        grain = grow(particle, front, solid, voxel_um, part)
+        return grain, grain.fields(grid, np.ones(3)) if constant else None
+
+    with ThreadPoolExecutor(threads) as pool:
+        built = list(pool.map(build, solids, rng_grow.spawn(len(solids))))
+    grains, fields = tuple(grain for grain, _ in built), tuple(part for _, part in built)
     fillers = {}
     if electrode is not None:
         uncharged = [kept or grain.fields(grid, np.ones(3)) for kept, grain in zip(fields, grains, strict=True)]

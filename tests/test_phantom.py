@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from instrument.attenuation import formula_mass_g_mol
 from instrument.randomness import generator
 from phantom import FP, LFP, Ellipsoid, Front, InputError, Particle, ellipsoid_paths, make_sample, voxelize
-from phantom.body import travel_time
+from phantom.body import Wavefront
 from phantom.particle import rotation_matrix
 from phantom.shapes import fibonacci_sphere
 from phantom.species import Species
@@ -71,7 +71,7 @@ def test_shell_thickness_goes_with_the_speed():
 def test_arrival_on_a_sphere_is_its_depth():
     directions = fibonacci_sphere(20000)
     points = fibonacci_sphere(500) * np.linspace(0.05, 1.3, 500)[:, None]
-    depth = travel_time(points, directions, directions, np.ones(3))
+    depth = Wavefront(directions, directions, np.ones(3)).time(points)
     assert depth == pytest.approx(1 - np.linalg.norm(points, axis=1), abs=2e-3)
 
 

@@ -67,6 +67,28 @@ def shell_thickness(found: AmountMap, axes: Array, smoothing_px: float = 1.0) ->
     return ShellThickness(solve(np.ones(_PATCHES)) * found.voxel_um, np.cov(draws.T) * found.voxel_um**2)
 
 
+def exposed_share(found: AmountMap, smoothing_px: float = 1.0) -> float | None:
+    """Share of the LFP core's boundary at the particle's surface instead of at FP; None where there is no core.
+
+    A core in a shell has 0, one that reacts from one side up to a half; a plane front leaves about as much open as it covers.
+    """
+    amounts = gaussian_filter(np.nan_to_num(found.amounts), (0, *[smoothing_px] * 3))
+    particle = amounts.sum(axis=0) >= 0.5
+    core = particle & (np.nan_to_num(phase_fraction(amounts, found.species), nan=1.0) < 0.5)
+    if core.sum() < 50:
+        return None
+    open_faces = faces = 0
+    for axis in range(3):
+        for step in (1, -1):
+            next_core, next_particle = (np.roll(mask, step, axis) for mask in (core, particle))
+            # A voxel of partial iron between core and outside is no shell: look one further.
+            beyond = np.roll(next_particle, step, axis)
+            border = core & ~next_core
+            faces += int(border.sum())
+            open_faces += int((border & ~(next_particle & beyond)).sum())
+    return open_faces / faces if faces else None
+
+
 def front_displacement(before: AmountMap, after: AmountMap, axes: Array, smoothing_px: float = 1.0) -> Array:
     """How far the LFP core receded between two maps on the same grid along -x, +x, -y, +y, -z, +z of `axes`, um, (6,).
 

@@ -1,4 +1,4 @@
-"""The stack: counts -> optical depth -> attenuation at every energy -> amounts -> phase fraction."""
+"""The stack: counts -> optical depth -> attenuation at every energy -> amounts -> phase fraction; 2D series without the third."""
 
 import functools
 import operator
@@ -18,6 +18,7 @@ from .fbp import Filter, FilteredBackprojection
 from .noise import NoiseModel, measure_noise
 from .normalize import Rays, optical_depth
 from .result import AmountMap, Flag, fp_index, phase_fraction, phase_fraction_sigma
+from .series import fit_series
 from .spectra import Background, design_matrix, linear_combination, standards_matrix
 from .tally import Tally, tally
 
@@ -53,7 +54,7 @@ class Conclusion:
     """A map, and what a person needs to judge it.
 
     `design` (energy, unknown) is the fit's, species first; `spectra` the mean attenuation (energy,),
-    1/um, of voxels found with x < 0.25 ('core') and x > 0.75 ('shell').
+    1/um, of voxels found with x < 0.25 ('core') and x > 0.75 ('shell'), in a series the optical depth of such pixels.
     """
 
     map: AmountMap
@@ -87,8 +88,26 @@ def analyze(
         for i, energy in enumerate(scan.energies_eV)
     ]
     weights = _energy_weights(scan, noises)
-    transform_of = _engine(settings, scan, np.mean([noise.correlation for noise in noises], axis=0))
+    if scan.is_series:
+        result, total = fit_series(scan, noises, design, weights, names, progress)
+    else:
+        result, total = _tomography(scan, noises, design, weights, names, settings, threads, progress)
+    slope = float(np.mean([noise.slope_adu for noise in noises]))
+    return Conclusion(result, scan.energies_eV, design, total.spectra(), slope, total.repaired, total.reduced_chi2)
 
+
+def _tomography(
+    scan: Measurement,
+    noises: list[NoiseModel],
+    design: Array,
+    weights: Array,
+    names: tuple[str, ...],
+    settings: Analysis,
+    threads: int,
+    progress: Progress | None,
+) -> tuple[AmountMap, Tally]:
+    """Reconstruct every energy, then fit every voxel."""
+    transform_of = _engine(settings, scan, np.mean([noise.correlation for noise in noises], axis=0))
     n = scan.columns
     shape = (scan.rows, n, n)
     amounts = np.zeros((len(names), *shape), np.float32)
@@ -130,9 +149,7 @@ def analyze(
 
     flags |= np.where(np.isnan(phase_fraction(amounts, names)), Flag.NO_IRON, 0).astype(np.uint8)
     result = AmountMap(names, amounts, scan.pixel_um, amounts_sigma=amounts_sigma, phase_fraction_sigma=sigma, flags=flags)
-    total = functools.reduce(operator.add, tallies)
-    slope = float(np.mean([noise.slope_adu for noise in noises]))
-    return Conclusion(result, scan.energies_eV, design, total.spectra(), slope, total.repaired, total.reduced_chi2)
+    return result, functools.reduce(operator.add, tallies)
 
 
 def _energy_weights(scan: Measurement, noises: list[NoiseModel]) -> Array:

@@ -27,6 +27,9 @@ class Flag(IntFlag):
 class AmountMap:
     """Amounts (species, z, y, x) on voxels of `voxel_um`, centred on the rotation axis; truth or result.
 
+    Of a series (`axes` "time:y:x") they are projected amounts, um, (species, time, row, column), at times `time_s`
+    from the start of the scan; a truth that moved says so by its one time.
+
     A result also has `amounts_sigma`, `phase_fraction_sigma`, `flags`, and `resolution_um` is the
     width below which nothing is resolved, where it is known.
     """
@@ -38,6 +41,13 @@ class AmountMap:
     amounts_sigma: Values | None = None
     phase_fraction_sigma: Values | None = None
     flags: NDArray[np.uint8] | None = None
+    axes: str = "z:y:x"
+    time_s: NDArray[np.float64] | None = None
+
+    @property
+    def is_series(self) -> bool:
+        """Whether these are projected amounts over time."""
+        return self.axes == "time:y:x"
 
     @property
     def iron(self) -> Values:
@@ -51,7 +61,7 @@ class AmountMap:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Voxels along z, y, x."""
+        """Voxels along z, y, x, or moments and pixels along y, x."""
         z, y, x = self.amounts.shape[1:]
         return z, y, x
 

@@ -1,4 +1,4 @@
-"""Files: the native scan, spectra, and the rule that a file appears whole or not at all."""
+"""Files: the native scan, spectra, charge curves, and the rule that a file appears whole or not at all."""
 
 import os
 import tempfile
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from phantom.errors import InputError
 
-from .measurement import Measurement, Spectrum
+from .measurement import CHARGE_COLUMNS, ChargeCurve, Measurement, Spectrum
 
 Array = NDArray[np.float64]
 FORMAT_VERSION = 1
@@ -71,6 +71,7 @@ def new_scan(
     path: Path,
     energies_eV: Array,
     angles_rad: Array,
+    time_s: Array,
     shape: tuple[int, int],
     flats: int,
     darks: int,
@@ -81,7 +82,7 @@ def new_scan(
     """A native scan file to be filled energy by energy; it appears at `path` when the block ends."""
     with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
         n = len(energies_eV)
-        file["energies_eV"], file["angles_rad"] = energies_eV, angles_rad
+        file["energies_eV"], file["angles_rad"], file["time_s"] = energies_eV, angles_rad, time_s
         for name, frames in (("projections", len(angles_rad)), ("flats", flats), ("darks", darks)):
             file.create_dataset(name, (n, frames, *shape), np.uint16)
         file.attrs.update(
@@ -113,6 +114,7 @@ def _measurement(file: h5py.File) -> Measurement:
     return Measurement(
         energies_eV=np.asarray(dataset(file, "energies_eV", 1)[...], float),
         angles_rad=np.asarray(dataset(file, "angles_rad", 1)[...], float),
+        time_s=np.asarray(dataset(file, "time_s", 2)[...], float),
         **frames,
         **values,
     )
@@ -180,3 +182,42 @@ def _column(path: Path, header: list[str], count: int, column: str | None) -> in
     if column in labels[1:count]:
         return labels.index(column)
     raise InputError(f"{path}: no column {column!r}; allowed is 2..{count} or one of {' '.join(labels[1:])}")
+
+
+def write_charge(path: Path, curve: ChargeCurve) -> None:
+    """A charge curve as comma-separated text: comments, a header, one line a sample."""
+    header = f"# charge of a cell; current positive on charge, capacity per active mass\n{','.join(CHARGE_COLUMNS)}"
+    table = np.column_stack([getattr(curve, name) for name in CHARGE_COLUMNS])
+    with whole_file(path) as temporary:
+        np.savetxt(temporary, table, fmt="%.12g", delimiter=",", header=header, comments="")
+
+
+def read_charge(path: Path) -> ChargeCurve:
+    """The columns `write_charge` writes; lines with # and empty ones are skipped. Raises InputError with file and line."""
+    try:
+        lines = path.read_text(errors="replace").splitlines()
+    except OSError as error:
+        raise InputError(f"{path}: charge curve cannot be read ({error.strerror}); is it a file you may read?") from error
+    told = [(number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#")]
+    wanted = ",".join(CHARGE_COLUMNS)
+    if not told or [name.strip() for name in told[0][1].split(",")] != list(CHARGE_COLUMNS):
+        found = f", line {told[0][0]}: found {told[0][1].strip()[:60]!r}" if told else ": holds no header"
+        raise InputError(f"{path}{found}; allowed is the header {wanted}; name the columns so")
+    rows: list[list[float]] = []
+    for number, line in told[1:]:
+        try:
+            row = [float(word) for word in line.split(",")]
+        except ValueError:
+            row = []
+        if len(row) != len(CHARGE_COLUMNS) or not np.all(np.isfinite(row)):
+            raise InputError(
+                f"{path}, line {number}: found {line.strip()[:60]!r}; allowed are {len(CHARGE_COLUMNS)} numbers, {wanted}"
+            )
+        if rows and row[0] <= rows[-1][0]:
+            raise InputError(
+                f"{path}, line {number}: time_s is {row[0]:g} after {rows[-1][0]:g}; allowed is rising time; sort it"
+            )
+        rows.append(row)
+    if len(rows) < 2:
+        raise InputError(f"{path}: found {len(rows)} samples; allowed at least 2; record longer")
+    return ChargeCurve(*np.array(rows).T)

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from phantom.errors import InputError
 
-__all__ = ["InputError", "Measurement", "Spectrum"]
+__all__ = ["ChargeCurve", "InputError", "Measurement", "Spectrum"]
 
 Array = NDArray[np.float64]
+CHARGE_COLUMNS = ("time_s", "current_mA", "voltage_V", "capacity_mAh_per_g")
 _LARGEST_MU = 10  # 1/um or normalized: an Fe white line stays below 2
 
 
@@ -54,11 +55,14 @@ class Measurement:
     """An energy scan of tomograms. Arrays may be numpy arrays or open HDF5 datasets, read by energy or row.
 
     projections (energy, angle, row, column), flats and darks (energy, n, row, column), counts;
-    angles_rad (angle,), energies_eV (energy,); `center_px` is the column of the rotation axis.
+    angles_rad (angle,), energies_eV (energy,); `time_s` (energy, angle) says when a projection was taken; `center_px` is
+    the column of the rotation axis. Where all angles are equal the scan is a series: projections taken one
+    after the other in the same view.
     """
 
     energies_eV: Array
     angles_rad: Array
+    time_s: Array
     projections: Any
     flats: Any
     darks: Any
@@ -78,9 +82,16 @@ class Measurement:
                 )
         if not (np.isfinite(self.pixel_um) and self.pixel_um > 0):
             raise InputError(f"scan: pixel_um is {self.pixel_um}; allowed more than 0")
-        for name, values in (("energies_eV", self.energies_eV), ("angles_rad", self.angles_rad)):
+        if self.time_s.shape != wanted:
+            raise InputError(f"scan: time_s has shape {self.time_s.shape}; allowed {wanted}, one for each energy and angle")
+        for name, values in (("energies_eV", self.energies_eV), ("angles_rad", self.angles_rad), ("time_s", self.time_s)):
             if not np.all(np.isfinite(values)):
                 raise InputError(f"scan: {name} hold values that are not finite")
+
+    @property
+    def is_series(self) -> bool:
+        """Whether all projections look along the same line."""
+        return bool(np.ptp(self.angles_rad) == 0)
 
     @property
     def rows(self) -> int:
@@ -91,3 +102,36 @@ class Measurement:
     def columns(self) -> int:
         """Detector columns, pixels."""
         return int(self.projections.shape[3])
+
+
+@dataclass(frozen=True)
+class ChargeCurve:
+    """What a cycler recorded, (sample,) each: rising time, current, positive on charge, voltage, capacity per active mass.
+
+    Raises InputError for fewer than 2 samples, unequal lengths, values that are not finite, or time that does not rise.
+    """
+
+    time_s: Array
+    current_mA: Array
+    voltage_V: Array
+    capacity_mAh_per_g: Array
+
+    def __post_init__(self) -> None:
+        columns = {name: getattr(self, name) for name in CHARGE_COLUMNS}
+        lengths = [len(values) for values in columns.values()]
+        if min(lengths) != max(lengths) or min(lengths) < 2:
+            raise InputError(
+                f"charge curve: found columns of {lengths} samples; allowed is one length, at least 2; record longer"
+            )
+        for name, values in columns.items():
+            if not np.all(np.isfinite(values)):
+                row = int(np.argmin(np.isfinite(values))) + 1
+                raise InputError(
+                    f"charge curve: {name} is {values[row - 1]} in sample {row}; allowed are finite numbers; remove it"
+                )
+        if not np.all(np.diff(self.time_s) > 0):
+            row = int(np.argmin(np.diff(self.time_s) > 0)) + 2
+            raise InputError(
+                f"charge curve: time_s is {self.time_s[row - 1]:g} in sample {row}, after {self.time_s[row - 2]:g}; allowed is "
+                "rising time; sort the samples"
+            )

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import effects
+from .components import Components
 from .frame import Frame
 from .measurement import Measurement
 from .settings import Instrument
@@ -52,7 +53,7 @@ def expose(optical_depth: Image, instrument: Instrument, frame: Frame) -> NDArra
 
 
 def record(
-    paths: Image,
+    sample: Components,
     attenuation_per_um: Array,
     instrument: Instrument,
     scan: Measurement,
@@ -65,26 +66,24 @@ def record(
 ) -> None:
     """Record an energy scan into the arrays of `scan`, energy by energy.
 
-    `paths` (species, angle, row, column) are projected amounts in um on a grid `oversampling` times
-    finer than the pixel; `attenuation_per_um` (species, energy) is per unit amount. `scan` says
-    energies and angles and owns the arrays (numpy or HDF5) that are filled.
+    `sample` is on a grid `oversampling` times finer than the pixel; `attenuation_per_um` (species + fillers, energy)
+    is per unit amount and share. `scan` says energies, angles and the time of every frame, and owns the arrays
+    (numpy or HDF5) that are filled.
     """
-    shape = paths.shape[2:]
-    empty = np.zeros(shape, np.float32)
+    empty = np.zeros(sample.shape, np.float32)
     counts: dict[float, int] = {}
     with ThreadPoolExecutor(threads) as pool:
         for i, energy in enumerate(scan.energies_eV):
             visit = counts.get(energy, 0)
             counts[energy] = visit + 1
-            weights = attenuation_per_um[:, i].astype(np.float32)
+            weights, times = attenuation_per_um[:, i], scan.time_s[i]
 
             def frame_of(kind: str, k: int, energy: float = float(energy), visit: int = visit) -> Frame:
                 shutter_open = not kind.endswith("dark")
                 return Frame(seed, energy, visit, kind, k, shutter_open, scan.pixel_um, oversampling)
 
-            def projection(k: int, weights: Image = weights) -> NDArray[np.uint16]:
-                depth = np.tensordot(weights, paths[:, k], axes=1)
-                return expose(depth, instrument, frame_of(name, k))
+            def projection(k: int, weights: Array = weights, times: Array = times) -> NDArray[np.uint16]:
+                return expose(sample.optical_depth(k, times[k], weights), instrument, frame_of(name, k))
 
             def reference(kind: str, k: int) -> NDArray[np.uint16]:
                 return expose(empty, instrument, frame_of(f"{name} {kind}", k))

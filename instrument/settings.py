@@ -158,7 +158,14 @@ class Scan:
             extra={"unit": "eV", "source": "guess: before, on and after the edge"},
         ),
     ] = (7090.0, 7105.0, 7115.0, 7120.0, 7123.0, 7125.0, 7126.5, 7128.0, 7131.0, 7134.0, 7138.0, 7150.0, 7180.0)
-    angles: Annotated[int, Meta(ge=2, le=10000, description="projections, ends included")] = 121
+    kind: Annotated[
+        Literal["tomography", "series"],
+        Meta(
+            description="'tomography': at each energy, all angles; 'series': 2D, all energies at first_angle_deg, again and "
+            "again, a projection for each of scan.angles"
+        ),
+    ] = "tomography"
+    angles: Annotated[int, Meta(ge=1, le=10000, description="projections at each energy, ends included")] = 121
     first_angle_deg: Annotated[float, Meta(ge=-360, le=360, description="first view", extra={"unit": "degree"})] = -90.0
     last_angle_deg: Annotated[float, Meta(ge=-360, le=360, description="last view", extra={"unit": "degree"})] = 90.0
     rows: Annotated[int, Meta(ge=8, le=4096, description="detector rows, along the rotation axis")] = 128
@@ -181,15 +188,50 @@ class Scan:
         float,
         Meta(ge=0, le=1e5, description="time to change energy and refocus", extra={"unit": "s", "source": "guess"}),
     ] = 5.0
+    interval_s: Annotated[
+        float,
+        Meta(
+            ge=0, le=1e6, description="of a series: from the start of one energy scan to the next, at least", extra={"unit": "s"}
+        ),
+    ] = 0.0
     oversampling: Annotated[int, Meta(ge=2, le=8, description="samples of the truth across a pixel, along each direction")] = 2
 
     @property
     def angles_rad(self) -> Array:
         """Nominal angles, radian, (angle,)."""
-        return np.deg2rad(np.linspace(self.first_angle_deg, self.last_angle_deg, self.angles))
+        last = self.first_angle_deg if self.kind == "series" else self.last_angle_deg
+        return np.deg2rad(np.linspace(self.first_angle_deg, last, self.angles))
+
+    @property
+    def frame_time_s(self) -> Array:
+        """Middle of the exposure of every projection, s from the start of the scan, (energy, angle).
+
+        Flats and darks come first, at each energy, in a series before all else. Readout is taken as hidden.
+        """
+        energy, angle = np.arange(len(self.energies_eV))[:, None], np.arange(self.angles)
+        references = (self.flats + self.darks) * self.exposure_s
+        if self.kind == "tomography":
+            block = self.energy_change_s + references + self.angles * self.exposure_s
+            return energy * block + self.energy_change_s + references + (angle + 0.5) * self.exposure_s
+        step = self.energy_change_s + self.exposure_s
+        start = len(self.energies_eV) * (self.energy_change_s + references)
+        return start + angle * max(self.interval_s, len(self.energies_eV) * step) + (energy + 1) * step - self.exposure_s / 2
 
     @property
     def time_s(self) -> float:
-        """Duration of the scan: exposures and energy changes; readout is taken as hidden."""
-        frames = self.angles + self.flats + self.darks
-        return len(self.energies_eV) * (frames * self.exposure_s + self.energy_change_s)
+        """Duration of the scan."""
+        return float(self.frame_time_s.max()) + self.exposure_s / 2
+
+    def check(self) -> None:
+        """InputError for energies or angles that make no scan."""
+        if len(set(self.energies_eV)) < 2:
+            raise InputError(f"study: scan.energies_eV holds {len(set(self.energies_eV))} different energy; allowed at least 2")
+        if self.kind == "series":
+            return
+        if self.angles < 2:
+            raise InputError(f"study: scan.angles is {self.angles}; allowed in tomography is at least 2, or scan.kind = 'series'")
+        if self.first_angle_deg >= self.last_angle_deg:
+            raise InputError(
+                f"study: scan.first_angle_deg is {self.first_angle_deg:g}; allowed less than last_angle_deg "
+                f"({self.last_angle_deg:g})"
+            )

@@ -8,6 +8,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from .components import frozen
 from .measurement import Measurement, Spectrum
 from .microscope import record
 from .settings import Instrument
@@ -76,6 +77,7 @@ def measure_standard(
     film = Measurement(
         energies_eV=energies_eV,
         angles_rad=np.zeros(n),
+        time_s=np.zeros((len(energies_eV), n)),
         projections=np.empty((len(energies_eV), n, *shape), np.uint16),
         flats=np.empty((len(energies_eV), n, *shape), np.uint16),
         darks=np.empty((len(energies_eV), n, *shape), np.uint16),
@@ -86,7 +88,7 @@ def measure_standard(
     # A uniform film needs no finer grid than the pixel.
     paths = np.full((1, n, *shape), standard.thickness_um, np.float32)
     record(
-        paths,
+        frozen(paths),
         attenuation_per_um[None],
         instrument,
         film,

@@ -3,6 +3,7 @@
 Everything here is the truth. `analysis` never imports this package.
 """
 
+from .cell import Cell
 from .electrode import Electrode
 from .ellipsoids import Ellipsoid, ellipsoid_paths, voxelize
 from .errors import InputError
@@ -14,6 +15,7 @@ from .species import FP, LFP, Species
 __all__ = [
     "FP",
     "LFP",
+    "Cell",
     "Electrode",
     "Ellipsoid",
     "Front",

@@ -1,6 +1,6 @@
 """Many particles in a field of view, with binder and electrolyte between them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -48,12 +48,12 @@ class Electrode:
             gt=0,
             le=50,
             description="median, by number, of the diameter of the sphere of a particle's volume",
-            extra={"unit": "um", "source": "guess"},
+            extra={"unit": "um", "source": "guess: by number what the cell's population is by volume, 4.0 um"},
         ),
-    ] = 2.5
+    ] = 2.77
     size_spread: Annotated[
         float, Meta(ge=0, le=1, description="standard deviation of ln(diameter), log-normal", extra={"source": "guess"})
-    ] = 0.3
+    ] = 0.35
     thickness_um: Annotated[
         Annotated[float, Meta(gt=0)] | Literal["auto"],
         Meta(description="of a layer; 'auto': the largest particle just fits", extra={"unit": "um"}),
@@ -99,17 +99,16 @@ def pack(
             f"{min(high, wide, deep):.2f} um; lower median_diameter_um or size_spread, or widen the field"
         )
 
-    def in_layer(rng: np.random.Generator, reach: float) -> Array:
+    def in_layer(rng: np.random.Generator, count: int, reach: float) -> Array:
         half = np.array([high, deep, wide]) - reach
-        return np.asarray(rng.uniform(-half, half))
+        return np.asarray(rng.uniform(-half, half, (count, 3)))
 
-    def in_pillar(rng: np.random.Generator, reach: float) -> Array:
-        radius, azimuth = (wide - reach) * np.sqrt(rng.uniform()), rng.uniform(0, 2 * np.pi)
-        height = rng.uniform(reach - high, high - reach)
-        return np.array([height, radius * np.sin(azimuth), radius * np.cos(azimuth)])
+    def in_pillar(rng: np.random.Generator, count: int, reach: float) -> Array:
+        radius, azimuth = (wide - reach) * np.sqrt(rng.uniform(size=count)), rng.uniform(0, 2 * np.pi, count)
+        height = rng.uniform(reach - high, high - reach, count)
+        return np.stack([height, radius * np.sin(azimuth), radius * np.cos(azimuth)], axis=1)
 
-    region: Callable[[np.random.Generator, float], Array] = in_layer if electrode.form == "layer" else in_pillar
-    return scatter(solids, region, grid.voxel_um, rng_place), grid
+    return scatter(solids, in_layer if electrode.form == "layer" else in_pillar, grid.voxel_um, rng_place), grid
 
 
 def fill(electrode: Electrode, fields: Sequence[Fields], grid: Grid, rng: np.random.Generator) -> dict[str, Volume]:

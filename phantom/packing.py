@@ -83,22 +83,31 @@ def _approach(solid: Solid, placed: Sequence[Solid], middle: Array, direction: A
 
 
 def scatter(
-    solids: Sequence[Solid], sample: Callable[[np.random.Generator, float], Array], gap_um: float, rng: np.random.Generator
+    solids: Sequence[Solid],
+    propose: Callable[[np.random.Generator, int, float], Array],
+    gap_um: float,
+    rng: np.random.Generator,
 ) -> list[Solid]:
-    """The solids at random places that `sample` (rng, reach) proposes, at least `gap_um` apart; the largest first.
+    """The solids at random places, at least `gap_um` apart; the largest first.
 
-    Random sequential addition (Widom, J. Chem. Phys. 44 (1966) 3888). Raises InputError where one finds no room.
+    `propose` (rng, count, reach) draws centres (count, 3). Random sequential addition (Widom, J. Chem. Phys. 44 (1966)
+    3888). Raises InputError where one finds no room.
     """
     placed: list[Solid] = []
     for number, solid in enumerate(sorted(solids, key=lambda s: -s.outline.reach_um)):
-        for _ in range(_TRIES):
-            here = replace(solid, center_um=sample(rng, solid.outline.reach_um))
+        centers = propose(rng, _TRIES, solid.outline.reach_um)
+        if placed:  # those inside another's inscribed sphere need no closer look
+            apart = np.linalg.norm(centers[:, None] - [other.center_um for other in placed], axis=2)
+            inscribed = solid.outline.inscribed_um + np.array([other.outline.inscribed_um for other in placed])
+            centers = centers[(apart > inscribed + gap_um).all(axis=1)]
+        for center in centers:
+            here = replace(solid, center_um=center)
             if not any(here.touches(other, gap_um) for other in placed):
                 placed.append(here)
                 break
         else:
             raise InputError(
-                f"electrode: packing too dense: {number} of {len(solids)} particles found room after {_TRIES} tries each; "
+                f"electrode: packing too dense: {number} of {len(solids)} particles found room, the next none in {_TRIES} tries; "
                 "allowed is fewer or smaller particles; lower electrode.particles or median_diameter_um, or widen the field"
             )
     return placed

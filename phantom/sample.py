@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .electrode import Electrode, fill, pack
 from .errors import InputError
@@ -55,7 +55,7 @@ class Sample:
         """Diameter (grain,) of the sphere of each grain's volume."""
         return np.array([grain.diameter_um for grain in self.grains])
 
-    def at(self, fractions: Sequence[float] | float) -> Phantom:
+    def at(self, fractions: ArrayLike) -> Phantom:
         """The sample when each grain, in order, has its bulk fraction; one number stands for all.
 
         Raises InputError where a fraction cannot be met to 1e-3.

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from instrument.components import frozen
 from phantom import Ellipsoid, Phantom, ellipsoid_paths, voxelize
 from validation import analyze, load_study, score
-from validation.trial import build_phantom, project_components, record_components
+from validation.trial import build_sample, project_amounts, record_components
 
 ORIENTATIONS = [[0.0, 0.0, 0.0], [30.0, 45.0, 10.0], [80.0, -35.0, 120.0]]
 FRACTIONS = [0.2, 0.5, 0.8]
@@ -14,7 +15,7 @@ SLOW = pytest.mark.slow
 
 def scored(study, phantom, paths):
     """Scores of a study on a particle already projected."""
-    simulation = record_components(paths, phantom, study, threads=2)
+    simulation = record_components(frozen(paths), phantom, study, threads=2)
     return score(simulation.truth, analyze(simulation.scan, simulation.standards, study.analysis, threads=2).map)
 
 
@@ -31,8 +32,8 @@ def scored(study, phantom, paths):
 )
 def test_clean_is_right(turn, fraction, volume):
     study = load_study("clean", {"particle.orientation_deg": turn, "front.fraction": fraction, "front.volume": volume})
-    phantom = build_phantom(study)
-    scores = scored(study, phantom, project_components(phantom, study, 2))
+    phantom = build_sample(study).at(study.front.fraction)
+    scores = scored(study, phantom, project_amounts(phantom.amounts, study, phantom.voxel_um, 2))
     assert scores["phase_rmse_interior"] < 0.02
     assert abs(scores["bulk_fraction_error"]) < 0.003
 
@@ -42,8 +43,8 @@ def test_clean_is_right(turn, fraction, volume):
 def test_default_states_an_honest_sigma(seed, spread):
     """At 0.1, 1 and 10 times its photons, with white and with correlated noise, in core and shell apart."""
     base = load_study("default", {"seed": seed, "camera.spread_px": spread})
-    phantom = build_phantom(base)
-    paths = project_components(phantom, base, 2)
+    phantom = build_sample(base).at(base.front.fraction)
+    paths = project_amounts(phantom.amounts, base, phantom.voxel_um, 2)
     for factor in (0.1, 1, 10) if spread == 0 or seed > 1 else (10,):
         photons = factor * base.beam.photons_per_pixel
         scores = scored(
@@ -102,8 +103,8 @@ def test_measured_spectra(measured, standards):
     changes = {f"species.{name}.spectrum": str(measured / f"{name}_FeK_norm.txt") for name in ("LFP", "FP")}
     changes |= {f"standards.{name}.spectrum": standards for name in ("LFP", "FP")}
     study = load_study("clean", changes | {"particle.orientation_deg": [30.0, 45.0, 10.0]})
-    phantom = build_phantom(study)
-    scores = scored(study, phantom, project_components(phantom, study, 2))
+    phantom = build_sample(study).at(study.front.fraction)
+    scores = scored(study, phantom, project_amounts(phantom.amounts, study, phantom.voxel_um, 2))
     assert scores["phase_rmse_interior"] < 0.02
     limit = 0.001 if standards == "sample" else 0.005
     assert abs(scores["phase_bias_interior_LFP"]) < limit
@@ -128,7 +129,7 @@ def test_exact_line_integrals_score_the_same():
         for body in (core, whole)
     ]
     exact = np.stack([both[0], both[1] - both[0]]).astype(np.float32)
-    projected = project_components(phantom, study, 2)
+    projected = project_amounts(phantom.amounts, study, phantom.voxel_um, 2)
     names = ("phase_rmse", "phase_rmse_interior", "phase_bias", "bulk_fraction_found", "dice_FP", "pull_std", "fsc_truth_iron_um")
     values = np.zeros((2, 6, len(names)))
     for i, paths in enumerate((exact, projected)):
@@ -162,7 +163,7 @@ def test_every_seed_fits_the_field(name, n):
     scan = study.scan
     coarse = replace(scan, columns=scan.columns // n, rows=scan.rows // n, pixel_um=scan.pixel_um * n)
     for seed in range(12):
-        build_phantom(replace(study, seed=seed, scan=coarse))
+        build_sample(replace(study, seed=seed, scan=coarse))
 
 
 def test_python_without_files(closed_loop):

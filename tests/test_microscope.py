@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instrument import effects
+from instrument.components import frozen
 from instrument.dose import mean_dose_MGy
 from instrument.frame import Frame
 from instrument.measurement import Measurement
@@ -33,6 +34,7 @@ def empty_scan(energies, angles=3, shape=(6, 8), flats=2, darks=2):
     return Measurement(
         np.array(energies, float),
         np.linspace(0, 3, angles),
+        np.zeros((n, angles)),
         np.zeros((n, angles, *shape), np.uint16),
         np.zeros((n, flats, *shape), np.uint16),
         np.zeros((n, darks, *shape), np.uint16),
@@ -164,15 +166,15 @@ def test_energies_may_be_measured_in_any_order(order, seed):
     mu = np.array([[0.02, 0.05, 0.09, 0.06]])
     paths = np.abs(generator(seed, "paths").normal(3, 1, (1, 3, 12, 16))).astype(np.float32)
     plain, shuffled = empty_scan(energies), empty_scan(energies[list(order)])
-    record(paths, mu, FULL, plain, seed=seed)
-    record(paths, mu[:, list(order)], FULL, shuffled, seed=seed)
+    record(frozen(paths), mu, FULL, plain, seed=seed)
+    record(frozen(paths), mu[:, list(order)], FULL, shuffled, seed=seed)
     for name in ("projections", "flats", "darks"):
         assert np.array_equal(getattr(plain, name)[list(order)], getattr(shuffled, name))
 
 
 def test_a_second_visit_of_an_energy_has_noise_of_its_own():
     scan = empty_scan([7126.0, 7126.0])
-    record(np.ones((1, 3, 12, 16), np.float32), np.full((1, 2), 0.05), NOISY, scan, seed=1)
+    record(frozen(np.ones((1, 3, 12, 16), np.float32)), np.full((1, 2), 0.05), NOISY, scan, seed=1)
     assert not np.array_equal(scan.projections[0], scan.projections[1])
 
 
@@ -180,7 +182,7 @@ def test_threads_do_not_change_a_bit():
     one, two = empty_scan([7100.0, 7126.0]), empty_scan([7100.0, 7126.0])
     paths = np.ones((1, 3, 12, 16), np.float32)
     for scan, threads in ((one, 1), (two, 2)):
-        record(paths, np.full((1, 2), 0.05), FULL, scan, seed=5, threads=threads)
+        record(frozen(paths), np.full((1, 2), 0.05), FULL, scan, seed=5, threads=threads)
     assert np.array_equal(one.projections, two.projections)
     assert np.array_equal(one.flats, two.flats)
 

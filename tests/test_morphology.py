@@ -115,7 +115,7 @@ def test_scattered_outlines_never_overlap(seed, count, spread):
         Solid(Outline(size * np.array([1.0, 0.7, 0.8]), rng, exponent=3, roughness=0.05), np.eye(3), np.zeros(3))
         for size in sizes
     ]
-    placed = scatter(loose, lambda r, reach: r.uniform(-6, 6, 3), 0.1, rng)
+    placed = scatter(loose, lambda r, n, reach: r.uniform(-6, 6, (n, 3)), 0.1, rng)
     assert not overlap(placed)
     fine = fibonacci_sphere(4000)
     for a, b in itertools.permutations(placed, 2):

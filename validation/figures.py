@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from analysis.pipeline import Conclusion
 from analysis.result import phase_fraction
+from instrument.measurement import ChargeCurve
 
 from .scores import Overlay
 
 Array = NDArray[np.float64]
 _CORE, _SHELL, _TRUTH = "#3b528b", "#c98a00", "#444444"
+_THEORY = 169.9  # mAh/g, one electron per iron
 _POINTS = 9  # size of titles and axis labels
 # Name of the cut, fixed axis, horizontal and vertical axis of the picture.
 _CUTS = (("x-y", 0, 2, 1), ("x-z", 1, 2, 0), ("y-z", 2, 1, 0))
@@ -78,6 +80,94 @@ def slices(pair: Overlay) -> Figure:
     return figure
 
 
+def moments(pair: Overlay) -> Figure:
+    """Truth, result and error of up to four moments of a series."""
+    true_x, found_x = (phase_fraction(m.amounts, m.species) for m in (pair.truth, pair.result))
+    seen = pair.truth.iron >= 0.5
+    chosen = np.unique(np.linspace(0, len(true_x) - 1, 4).round().astype(int))
+    rows, columns = true_x.shape[1:]
+    voxel = pair.result.voxel_um
+    times = pair.result.time_s if pair.result.time_s is not None else np.zeros(len(true_x))
+    figure = Figure(figsize=(11, 1.2 + 3.4 * len(chosen) * min(1.2, max(0.45, rows / columns))))
+    axes = figure.subplots(len(chosen), 3, squeeze=False, gridspec_kw={"left": 0.06, "right": 0.985, "wspace": 0.2})
+    tall = figure.get_figheight()
+    figure.subplots_adjust(top=1 - 0.35 / tall, bottom=1.15 / tall, hspace=0.35)
+    phase = colormaps["viridis"].with_extremes(bad="#e8e8e8")
+    error = colormaps["RdBu_r"].with_extremes(bad="#e8e8e8")
+    extent = [edge for count in (columns, rows) for edge in _edges(count, 0, count, voxel)]
+    for row, k in enumerate(chosen):
+        pictures = (
+            (true_x[k], phase, 0.0, 1.0, "truth"),
+            (found_x[k], phase, 0.0, 1.0, "recovered"),
+            (found_x[k] - true_x[k], error, -0.5, 0.5, "recovered − truth"),
+        )
+        for column, (values, colours, least, most, title) in enumerate(pictures):
+            axis = axes[row, column]
+            image = axis.imshow(
+                np.where(seen[k], values, np.nan),
+                cmap=colours,
+                vmin=least,
+                vmax=most,
+                extent=extent,
+                origin="lower",
+                interpolation="nearest",
+            )
+            axis.set_title(f"{title}, {times[k] / 60:.1f} min after the start", fontsize=_POINTS)
+            axis.set_xlabel("x (µm)", fontsize=_POINTS)
+            axis.set_ylabel("z (µm)", fontsize=_POINTS)
+            axis.tick_params(labelsize=8)
+            if row == len(chosen) - 1:
+                label = "error of phase fraction" if column == 2 else "phase fraction x (0 LFP, 1 FP)"
+                box = axis.get_position()
+                bar = figure.add_axes((box.x0 + 0.1 * box.width, 0.5 / tall, 0.8 * box.width, 0.13 / tall))
+                figure.colorbar(
+                    image, cax=bar, orientation="horizontal", extend="both", ticks=np.linspace(least, most, 5)
+                ).set_label(label, fontsize=_POINTS)
+                bar.tick_params(labelsize=8)
+    return figure
+
+
+def charge_curve(curve: ChargeCurve, pair: Overlay, scan_s: float, moving: bool) -> Figure:
+    """Recorded voltage against capacity, and FP by charge and by image."""
+    figure = Figure(figsize=(11, 3.6))
+    left, right = figure.subplots(1, 2, gridspec_kw={"left": 0.07, "right": 0.985, "top": 0.93, "bottom": 0.16, "wspace": 0.2})
+    left.plot(curve.capacity_mAh_per_g, curve.voltage_V, color=_CORE, lw=1.2)
+    left.axvline(_THEORY, color=_TRUTH, ls=":", lw=1)
+    left.text(_THEORY - 2, 4.2, "theory", rotation=90, ha="right", va="top", fontsize=8, color=_TRUTH)
+    left.set_xlim(0, 175)
+    left.set_ylim(3.0, 4.3)
+    left.set_xlabel("capacity (mAh/g)", fontsize=_POINTS)
+    left.set_ylabel("voltage against Li (V)", fontsize=_POINTS)
+    start = curve.time_s[-1] - scan_s
+    during = curve.time_s >= start
+    left.plot(
+        curve.capacity_mAh_per_g[during],
+        curve.voltage_V[during],
+        color=_SHELL,
+        lw=3,
+        label="during the scan",
+        solid_capstyle="round",
+    )
+    left.legend(fontsize=8, loc="upper left")
+    right.plot(curve.time_s / 3600, curve.capacity_mAh_per_g / _THEORY, color=_CORE, lw=1.2, label="cell, by charge counted")
+    fp = pair.truth.species.index("FP")
+    times = pair.result.time_s if pair.result.is_series else None
+    for m, name, marker, colour in ((pair.truth, "sample, truth", "o", _TRUTH), (pair.result, "sample, recovered", "x", _SHELL)):
+        amounts = np.nan_to_num(m.amounts) * (pair.truth.iron >= 0.05)
+        if times is None:
+            values, when = np.array([amounts[fp].sum() / amounts.sum()]), np.array([start + scan_s / 2])
+        else:
+            values, when = amounts[fp].sum(axis=(1, 2)) / amounts.sum(axis=(0, 2, 3)), start + times
+        right.plot(when / 3600, values, marker, ms=5, mfc="none", color=colour, label=name)
+    right.set_xlabel("time (h)", fontsize=_POINTS)
+    right.set_ylabel("share of iron that is Fe3+", fontsize=_POINTS)
+    right.set_ylim(-0.03, 1.03)
+    right.legend(fontsize=8)
+    for axis in (left, right):
+        axis.tick_params(labelsize=8)
+    return figure
+
+
 def _edges(count: int, low: int, high: int, voxel: float) -> tuple[float, float]:
     return (low - count / 2) * voxel, (high - count / 2) * voxel
 
@@ -106,12 +196,12 @@ def _spectra(axis: Axes, below: Axes, conclusion: Conclusion) -> None:
         axis.plot(energies[order], mean[order], "o", ms=4, color=colour, label=f"{name}, mean of voxels")
         axis.plot(energies[order], fit[order], "-", lw=1, color=colour, label=f"{name}, fit")
         below.plot(energies[order], 1e3 * (mean - fit)[order], "o-", ms=3, lw=0.7, color=colour)
-    axis.set_ylabel("attenuation (1/µm)", fontsize=_POINTS)
+    axis.set_ylabel("optical depth" if conclusion.map.is_series else "attenuation (1/µm)", fontsize=_POINTS)
     axis.set_title("Spectra and linear combination", fontsize=_POINTS)
     axis.legend(fontsize=7)
     axis.tick_params(labelbottom=False, labelsize=8)
     below.axhline(0, color="0.6", lw=0.7)
-    below.set_ylabel("resid.\n(1/mm)", fontsize=8)
+    below.set_ylabel("resid.\n(x 1000)" if conclusion.map.is_series else "resid.\n(1/mm)", fontsize=8)
     below.set_xlabel("energy (eV)", fontsize=_POINTS)
     below.tick_params(labelsize=8)
 

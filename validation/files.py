@@ -7,6 +7,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.result import AmountMap, phase_fraction
 from instrument.formats import FORMAT_VERSION, dataset, open_hdf5, whole_file
@@ -27,7 +28,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def write_map(path: Path, values: AmountMap) -> None:
+def write_map(path: Path, values: AmountMap, fillers: dict[str, NDArray[np.float32]] | None = None) -> None:
     """truth.h5 or result.h5 (layout: README, Files). Empty space takes no room: only the box with iron is written."""
     full = values.amounts.shape
     iron = values.iron
@@ -56,12 +57,16 @@ def write_map(path: Path, values: AmountMap) -> None:
         for name, data in extra:
             if data is not None:
                 file.create_dataset(name, data=data)
+        if values.time_s is not None:
+            file.attrs["time_s"] = values.time_s
+        for name, share in (fillers or {}).items():
+            file.create_dataset(f"fillers/{name}", data=share, chunks=True, compression="gzip", compression_opts=1, shuffle=True)
         file.attrs.update(
             {
                 "format_version": FORMAT_VERSION,
                 "voxel_um": values.voxel_um,
-                "origin_um": [-(n - 1) / 2 * values.voxel_um for n in full[1:]],
-                "axes": "z:y:x",
+                "origin_um": [-(n - 1) / 2 * values.voxel_um for n in full[2 if values.is_series else 1 :]],
+                "axes": values.axes,
                 "resolution_um": values.resolution_um,
                 "versions": json.dumps(versions()),
             }
@@ -84,6 +89,8 @@ def read_map(path: Path, voxel_um: float | None = None, axes: str = "zyx") -> Am
         resolution = file.attrs.get("resolution_um", 0.0)
         if not isinstance(resolution, (int, float, np.number)) or not 0 <= resolution < 1e3:
             raise InputError(f"{path}: attribute resolution_um is {resolution!r}; allowed is a number from 0")
+        series = file.attrs.get("axes") == "time:y:x"
+        place = (0, 1, 2) if series else order
         voxel = voxel_um if voxel_um is not None else file.attrs.get("voxel_um")
         if not isinstance(voxel, (int, float, np.number)) or not np.isfinite(voxel) or voxel <= 0:
             raise InputError(f"{path}: voxel_um is {voxel}; allowed more than 0; state it with --voxel")
@@ -99,7 +106,7 @@ def read_map(path: Path, voxel_um: float | None = None, axes: str = "zyx") -> Am
                     f"{path}: /amounts hold NaN, infinity or more than {_LARGEST_AMOUNT:g}; allowed are finite amounts"
                 )
             lead = dimensions - 3
-            return np.ascontiguousarray(data.transpose(*range(lead), *(lead + k for k in order)))
+            return np.ascontiguousarray(data.transpose(*range(lead), *(lead + k for k in place)))
 
         return AmountMap(
             tuple(names.asstr()[...]),
@@ -109,4 +116,6 @@ def read_map(path: Path, voxel_um: float | None = None, axes: str = "zyx") -> Am
             amounts_sigma=volume("amounts_sigma", 4),
             phase_fraction_sigma=volume("phase_fraction_sigma", 3),
             flags=volume("flags", 3),
+            axes="time:y:x" if series else "z:y:x",
+            time_s=np.asarray(file.attrs["time_s"], float) if "time_s" in file.attrs else None,
         )

@@ -7,7 +7,7 @@ from types import TracebackType
 from tqdm import tqdm
 
 # Stages of a run and their share of the bar, from the default study's times.
-_SHARE = {"particle": 20, "project": 5, "record": 35, "standards": 8, "analyze": 15, "score": 12, "report": 5}
+_SHARE = {"sample": 20, "project": 5, "record": 35, "standards": 8, "analyze": 15, "score": 12, "report": 5}
 
 
 class Reporter:

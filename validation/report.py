@@ -5,6 +5,7 @@ from typing import Any
 
 from analysis.pipeline import Conclusion
 from analysis.result import phase_fraction
+from instrument.measurement import ChargeCurve
 
 from . import figures
 from .score_names import MEANING
@@ -30,12 +31,20 @@ pre { background: #f6f8fa; padding: .8rem; overflow-x: auto; font-size: .8rem; }
 """
 
 
-def render(study: Study, scores: dict[str, Any], pair: Overlay, conclusion: Conclusion, sentence: str) -> str:
+def render(
+    study: Study,
+    scores: dict[str, Any],
+    pair: Overlay,
+    conclusion: Conclusion,
+    sentence: str,
+    charge: ChargeCurve | None = None,
+) -> str:
     """The page of one run."""
+    series = pair.truth.is_series
     particle = pair.truth.iron >= 0.5
     lfp = particle & (phase_fraction(pair.truth.amounts, pair.truth.species) < 0.5)
     inner = interior(pair.truth, particle, lfp)
-    maps = figures.to_png(figures.slices(pair))
+    maps = figures.to_png(figures.moments(pair) if series else figures.slices(pair))
     judged = figures.to_png(figures.judgement(pair, inner, conclusion))
     fp = pair.truth.species.index("FP")
     detected, incident = scores["photons_detected"], scores["photons_incident"]
@@ -53,7 +62,9 @@ def render(study: Study, scores: dict[str, Any], pair: Overlay, conclusion: Conc
     )
     scan = study.scan
     dose = html.escape(dose_in_words(scores["dose_MGy"], study))
-    voxel_um3 = pair.result.voxel_um**3
+    unit = pair.result.voxel_um ** (2 if series else 3)
+    held = [float((volume[-1] if series else volume).sum()) * unit for volume in (pair.truth.amounts[fp], pair.truth.iron)]
+    views = f"{scan.angles} repeats at {scan.first_angle_deg:g}°" if series else f"{scan.angles} views"
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>txm-twin: {html.escape(study.name)}, seed {study.seed}</title><style>{_CSS}</style></head><body>
@@ -63,26 +74,47 @@ def render(study: Study, scores: dict[str, Any], pair: Overlay, conclusion: Conc
 <div class="numbers">{"".join(f"<div><b>{html.escape(v)}</b><span>{html.escape(t)}</span></div>" for v, t in cards)}</div>
 <h2>Phase fraction: truth, recovered, error</h2>
 <figure><img alt="Sections of true, recovered and wrong phase fraction" src="{maps}">
-<figcaption>Sections through the particle's centre of mass. Grey: iron below half of LFP's. The error's scale ends at ±0.5.
-Recovered maps show
-single voxels of {scan.pixel_um * 1000:.0f} nm, unsmoothed beyond
-the filter window '{study.analysis.window}'.</figcaption></figure>
-<h2>Spectra, histogram, honesty of sigma</h2>
+<figcaption>{"Projections at up to four moments" if series else "Sections through the particle's centre of mass"}.
+Grey: {
+        "less than 0.5 µm of iron, as LFP" if series else "iron below half of LFP's"
+    }. The error's scale ends at ±0.5. Recovered maps
+show single {"pixels" if series else "voxels"} of {scan.pixel_um * 1000:.0f} nm, unsmoothed{
+        "" if series else f" beyond the filter window '{study.analysis.window}'"
+    }.</figcaption></figure>
+{_charge_section(study, scores, pair, charge)}<h2>Spectra, histogram, honesty of sigma</h2>
 <figure><img alt="Spectra with fit, histogram of phase fraction, pulls" src="{judged}">
-<figcaption>Left: mean reconstructed attenuation of voxels found with x &lt; 0.25 (core) and x &gt; 0.75 (shell), the linear
+<figcaption>Left: mean {
+        "optical depth of pixels" if series else "reconstructed attenuation of voxels"
+    } found with x &lt; 0.25 (core) and x &gt; 0.75 (shell), the linear
 combination of the measured standards with background '{study.analysis.background}', and what it leaves. Right: errors over
-their own sigma, at least two voxels and 1.5 resolution widths from surface and front. Sample spectra: LFP
+their own sigma, at least two {"pixels" if series else "voxels"} and 1.5 resolution widths from
+{"the particles' edges" if series else "surface and front"}. Sample spectra: LFP
 {html.escape(study.species.LFP.spectrum)}, FP {html.escape(study.species.FP.spectrum)}.</figcaption></figure>
 <h2>Scan and dose</h2>
-<p>{len(scan.energies_eV)} energies {min(scan.energies_eV):g}–{max(scan.energies_eV):g} eV, {scan.angles} views,
+<p>{len(scan.energies_eV)} energies {min(scan.energies_eV):g}–{max(scan.energies_eV):g} eV, {views},
 {scan.rows} × {scan.columns} pixels of {scan.pixel_um * 1000:.0f} nm;
 {incident:,.0f} incident and {detected:,.0f} detected photons per pixel, per projection,
-per energy, open beam. Dose: <b>{dose}</b>. FP holds {pair.truth.amounts[fp].sum() * voxel_um3:.2f} of
-{pair.truth.iron.sum() * voxel_um3:.2f} µm³ (as LFP volume). Volume model: {study.front.volume}.</p>
+per energy, open beam. Dose: <b>{dose}</b>. FP holds {held[0]:.2f} of
+{held[1]:.2f} µm³ (as LFP volume){" in the last map" if series else ""}. Volume model: {study.front.volume}.</p>
 <h2>Scores</h2><div class="scroll"><table><tr><th>score</th><th>value</th><th>meaning</th></tr>{rows}</table></div>
 <h2>The study, resolved</h2><details><summary>study.toml (runs again as it is)</summary>
 <pre>{html.escape(study_toml(study))}</pre></details>
 </body></html>
+"""
+
+
+def _charge_section(study: Study, scores: dict[str, Any], pair: Overlay, charge: ChargeCurve | None) -> str:
+    """The recorded charge, and what the map says of it; nothing without a cell."""
+    if charge is None:
+        return ""
+    picture = figures.to_png(figures.charge_curve(charge, pair, study.scan.time_s, study.charging.moving))
+    return f"""<h2>Charge</h2>
+<figure><img alt="Voltage and bulk fraction against capacity" src="{picture}">
+<figcaption>As the cycler recorded it at {study.cell.c_rate:g} C until the scan was over: {scores["capacity_mAh_per_g"]:.1f} of
+169.9 mAh/g. Charge counted says {scores["charge_fraction"]:.3f} of the cell's iron is Fe3+ at the middle of the scan; the imaged
+sample, {"each particle at its own state" if study.charging.imaged == "own" else "taken to be as far as the cell's mean"},
+{"kept changing" if study.charging.moving else "was frozen: the current paused"} during the scan. Population, diffusivity and
+resistance of the cell are guesses.</figcaption></figure>
 """
 
 

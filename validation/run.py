@@ -13,16 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from analysis.phases import shell_thickness
+from analysis.phases import exposed_share, shell_thickness
 from analysis.pipeline import Conclusion, analyze, check_tomopy
-from instrument.formats import open_scan, read_spectrum, write_spectrum
+from instrument.formats import open_scan, read_spectrum, write_charge, write_spectrum
+from instrument.measurement import ChargeCurve
 from phantom import InputError
 
+from .course import course_of
 from .files import write_map
+from .materials import check_physics
 from .scores import overlay, score_pair
 from .study import Study, digest
 from .study_text import study_toml
-from .trial import Progress, build_phantom, check_physics, project_components, scan_dose_MGy, simulate
+from .trial import Progress, build_sample, project_course, scan_dose_MGy, simulate
 from .verdict import verdict
 
 
@@ -35,7 +38,17 @@ class Outcome:
     folder: Path
 
 
-FILES = ("study.toml", "scan.h5", "truth.h5", "result.h5", "scores.json", "report.html", "standards/LFP.txt", "standards/FP.txt")
+FILES = (
+    "study.toml",
+    "scan.h5",
+    "charge.csv",
+    "truth.h5",
+    "result.h5",
+    "scores.json",
+    "report.html",
+    "standards/LFP.txt",
+    "standards/FP.txt",
+)
 
 
 @contextmanager
@@ -60,6 +73,9 @@ def staging(folder: Path) -> Iterator[Path]:
         raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another folder with -o") from error
     try:
         yield place
+        for name in FILES:  # of an earlier run, that this one does not have
+            if not (place / name).exists():
+                (folder / name).unlink(missing_ok=True)
         for path in sorted(place.rglob("*")):
             if path.is_file():
                 target = folder / path.relative_to(place)
@@ -85,7 +101,9 @@ def run(study: Study, folder: Path, *, threads: int = 1, progress: Progress | No
         for spectrum in simulation.standards:
             density = getattr(study.species, spectrum.name).density_g_cm3
             write_spectrum(place / "standards" / f"{spectrum.name}.txt", spectrum, density)
-        write_map(place / "truth.h5", simulation.truth)
+        if simulation.charge is not None:
+            write_charge(place / "charge.csv", simulation.charge)
+        write_map(place / "truth.h5", simulation.truth, simulation.fillers)
         conclusion = analyze_folder(place, study, threads, progress)
         write_map(place / "result.h5", conclusion.map)
         pair = overlay(simulation.truth, conclusion.map)
@@ -95,7 +113,9 @@ def run(study: Study, folder: Path, *, threads: int = 1, progress: Progress | No
             "reduced_chi2": conclusion.reduced_chi2 if np.isfinite(conclusion.reduced_chi2) else None,
             "repaired_rays": conclusion.repaired_rays,
             "dose_MGy": simulation.dose_MGy,
-            "scan_time_s": simulation.scan_time_s,
+            "scan_time_s": study.scan.time_s,
+            "charge_fraction": simulation.charge_fraction,
+            **_charge_scores(simulation.charge),
             "photons_incident": study.beam.photons_per_pixel,
             "photons_detected": study.instrument.detected_photons,
             "seed": study.seed,
@@ -108,7 +128,7 @@ def run(study: Study, folder: Path, *, threads: int = 1, progress: Progress | No
             progress("score", 1, 1)
         scores["elapsed_s"] = time.perf_counter() - start
         scores["peak_memory_GB"] = peak_memory_GB()
-        (place / "report.html").write_text(render(study, scores, pair, conclusion, sentence))
+        (place / "report.html").write_text(render(study, scores, pair, conclusion, sentence, simulation.charge))
         scores["elapsed_s"] = time.perf_counter() - start
         scores["peak_memory_GB"] = peak_memory_GB()
         (place / "scores.json").write_text(json.dumps(scores, indent=1, allow_nan=False) + "\n")
@@ -125,14 +145,26 @@ def analyze_folder(place: Path, study: Study, threads: int = 1, progress: Progre
         return analyze(scan, standards, study.analysis, threads=threads, progress=progress)
 
 
+def _charge_scores(curve: ChargeCurve | None) -> dict[str, float | None]:
+    """Capacity and plateau of a recorded charge; null without one."""
+    if curve is None:
+        return dict.fromkeys(("capacity_mAh_per_g", "plateau_V"))
+    capacity = float(curve.capacity_mAh_per_g[-1])
+    share = curve.capacity_mAh_per_g / capacity if capacity > 0 else np.zeros(len(curve.time_s))
+    middle = curve.voltage_V[(share > 0.25) & (share < 0.75)]
+    return {"capacity_mAh_per_g": capacity, "plateau_V": float(np.median(middle)) if middle.size else None}
+
+
 def _shells(conclusion: Conclusion, rotation: Any) -> dict[str, float | None]:
-    """Recovered shell thickness along the true crystal axes; null without a front."""
+    """Recovered shell thickness along the true crystal axes; null where no shell encloses a core."""
     names = ["shell_thickness_a_um", "shell_thickness_b_um", "shell_thickness_c_um"]
     ratios = {"shell_ratio_b_a": (1, 0), "shell_ratio_c_a": (2, 0)}
-    found = shell_thickness(conclusion.map, rotation.T)
+    exposed = None if conclusion.map.is_series else exposed_share(conclusion.map)
+    found = None if exposed is None or exposed > _OPEN_CORE else shell_thickness(conclusion.map, rotation.T)
     if found is None or not (found.thickness_um > 0).all():
-        return dict.fromkeys([*names, *ratios, *(f"{name}_sigma" for name in ratios)])
-    out: dict[str, float | None] = {name: float(value) for name, value in zip(names, found.thickness_um, strict=True)}
+        return {"core_exposed_share": exposed} | dict.fromkeys([*names, *ratios, *(f"{name}_sigma" for name in ratios)])
+    out: dict[str, float | None] = {"core_exposed_share": exposed}
+    out |= {name: float(value) for name, value in zip(names, found.thickness_um, strict=True)}
     for name, (over, under) in ratios.items():
         out[name], out[f"{name}_sigma"] = found.ratio(over, under)
     return out
@@ -151,6 +183,7 @@ def peak_memory_GB() -> float:
 
 
 _COARSE_COLUMNS = 48
+_OPEN_CORE = 0.3  # a core with more of its boundary at the particle's surface is in no shell
 
 
 def forecast(study: Study) -> dict[str, float]:
@@ -161,12 +194,15 @@ def forecast(study: Study) -> dict[str, float]:
     check_physics(study)
     scan = study.scan
     pitch_um = scan.pixel_um * max(1.0, scan.columns / _COARSE_COLUMNS)
-    # A wider field than the scan's: coarse voxels need more room around the same particle.
+    # A wider field than the scan's: coarse voxels need more room around the same sample.
     columns, rows = (round(n * scan.pixel_um / pitch_um) + 12 for n in (scan.columns, scan.rows))
-    coarse = replace(scan, columns=columns, rows=rows, pixel_um=pitch_um, angles=min(scan.angles, 12))
+    views = 1 if scan.kind == "series" else min(scan.angles, 12)
+    coarse = replace(scan, columns=columns, rows=rows, pixel_um=pitch_um, angles=views)
     small = replace(study, scan=coarse)
-    phantom = build_phantom(small)
-    dose = scan_dose_MGy(project_components(phantom, small), phantom.voxel_um, study)
+    sample = build_sample(small)
+    course = course_of(replace(study, charging=replace(study.charging, moving=False)), sample)
+    phantom, components = project_course(sample, course, small)
+    dose = scan_dose_MGy(components, phantom.voxel_um, study, tuple(phantom.fillers))
     energies, fine = len(scan.energies_eV), scan.oversampling
     frames = energies * (scan.angles + scan.flats + scan.darks)
     pixels, voxels = scan.rows * scan.columns, scan.rows * scan.columns**2

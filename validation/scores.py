@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, distance_transform_edt
+from scipy.ndimage import binary_dilation, distance_transform_edt, generate_binary_structure
 
 from analysis.result import AmountMap, fp_index, phase_fraction
 from phantom import InputError
@@ -42,12 +42,18 @@ def overlap_matrix(fine: int, fine_um: float, coarse: int, coarse_um: float, shi
 def average_onto(truth: AmountMap, shape: tuple[int, int, int], voxel_um: float, shift_um: Array) -> AmountMap:
     """The truth's amounts averaged over the voxels of another grid; x formed from them is iron-weighted."""
     box = _bounding_box(truth.iron > 0, 0)
+    if truth.is_series:
+        box = (slice(None), *box[1:])
     amounts = truth.amounts[(slice(None), *box)]
-    for axis in range(3):
+    for axis in _spatial_axes(truth):
         matrix = overlap_matrix(truth.shape[axis], truth.voxel_um, shape[axis], voxel_um, float(shift_um[axis]))
         shares = matrix[:, box[axis]].astype(np.float32)
         amounts = np.moveaxis(np.tensordot(shares, amounts, axes=(1, axis + 1)), 0, axis + 1)
     return replace(truth, amounts=np.ascontiguousarray(amounts), voxel_um=voxel_um)
+
+
+def _spatial_axes(m: AmountMap) -> tuple[int, ...]:
+    return (1, 2) if m.is_series else (0, 1, 2)
 
 
 def overlay(truth: AmountMap, result: AmountMap) -> Overlay:
@@ -57,13 +63,19 @@ def overlay(truth: AmountMap, result: AmountMap) -> Overlay:
     """
     if set(truth.species) != set(result.species):
         raise InputError(f"score: species of truth {truth.species} and result {result.species} differ; allowed are the same")
+    if truth.axes != result.axes or (truth.is_series and truth.shape[0] != result.shape[0]):
+        raise InputError(
+            f"score: truth has axes {truth.axes} {truth.shape}, result {result.axes} {result.shape}; allowed are the same axes, "
+            "and as many times"
+        )
     if truth.phase_fraction_sigma is not None:
         raise InputError("score: the truth carries a sigma, so it is a result; allowed is TRUTH first, then RESULT")
-    if min(*truth.shape, *result.shape) < _SMALLEST:
+    spatial = _spatial_axes(truth)
+    if min(*(m.shape[axis] for m in (truth, result) for axis in spatial)) < _SMALLEST:
         raise InputError(
             f"score: volumes of {truth.shape} and {result.shape} voxels; allowed is {_SMALLEST} or more along each axis"
         )
-    fields = [np.array(m.shape) * m.voxel_um for m in (truth, result)]
+    fields = [np.array([m.shape[axis] for axis in spatial]) * m.voxel_um for m in (truth, result)]
     if np.any(np.abs(fields[0] - fields[1]) > 0.5 * np.maximum(*fields)):
         raise InputError(
             f"score: fields of view differ: truth {fields[0].round(2)} um, result {fields[1].round(2)} um; "
@@ -77,11 +89,12 @@ def overlay(truth: AmountMap, result: AmountMap) -> Overlay:
         amounts_sigma=None if result.amounts_sigma is None else result.amounts_sigma[order],
     )
     moved = average_onto(truth, result.shape, result.voxel_um, np.zeros(3))
-    shift = _integer_shift(moved.iron, result.iron).astype(float)
+    shift = np.zeros(3)
+    shift[list(spatial)] = _integer_shift(*_still(moved, result))
     for _ in range(3):
         moved = average_onto(truth, result.shape, result.voxel_um, shift * result.voxel_um)
-        step = _gauss_newton(moved.iron, result.iron)
-        shift = shift + step
+        step = _gauss_newton(*_still(moved, result))
+        shift[list(spatial)] += step
         shift *= min(1.0, _LARGEST_SHIFT / max(float(np.linalg.norm(shift)), 1e-9))
         if np.abs(step).max() < 1e-3:
             break
@@ -90,41 +103,49 @@ def overlay(truth: AmountMap, result: AmountMap) -> Overlay:
     return Overlay(average_onto(truth, result.shape, result.voxel_um, shift * result.voxel_um), result, shift)
 
 
+def _still(truth: AmountMap, found: AmountMap) -> tuple[Values, Values]:
+    """Iron of both in space alone: a series is averaged over time."""
+    pair = truth.iron, np.asarray(np.nan_to_num(found.iron))
+    return (pair[0].mean(axis=0), pair[1].mean(axis=0)) if truth.is_series else pair
+
+
 def _integer_shift(truth: Values, found: Values) -> NDArray[np.intp]:
-    """Whole voxels (z, y, x) by which the truth must move to lie on what was found."""
-    reach = int(_LARGEST_SHIFT)
-    found = np.nan_to_num(found)
-    correlation = np.fft.irfftn(np.fft.rfftn(found) * np.fft.rfftn(truth).conj(), s=truth.shape, axes=(0, 1, 2))
+    """Whole voxels along each axis by which the truth must move to lie on what was found."""
+    reach, every = int(_LARGEST_SHIFT), tuple(range(truth.ndim))
+    correlation = np.fft.irfftn(np.fft.rfftn(found) * np.fft.rfftn(truth).conj(), s=truth.shape, axes=every)
     index = np.arange(-reach, reach + 1)
-    near = correlation[np.ix_(index, index, index)]
+    near = correlation[np.ix_(*[index] * truth.ndim)]
     return np.array(np.unravel_index(int(np.argmax(near)), near.shape)) - reach
 
 
 def _gauss_newton(truth: Values, found: Values) -> Array:
-    """Sub-voxel shift of the truth from one least-squares step, (z, y, x)."""
+    """Sub-voxel shift of the truth from one least-squares step, along each axis."""
     box = _bounding_box(truth > 0.05, 3)
     model = truth[box].astype(float)
     gradients = np.stack([-g.ravel() for g in np.gradient(model)])
-    difference = (np.nan_to_num(found[box]) - model).ravel()
+    difference = (found[box] - model).ravel()
     normal = gradients @ gradients.T
     if np.linalg.cond(normal) > 1e8:
-        return np.zeros(3)
+        return np.zeros(truth.ndim)
     return np.asarray(np.clip(np.linalg.solve(normal, gradients @ difference), -1, 1))
 
 
-def _bounding_box(mask: Mask, margin: int) -> tuple[slice, slice, slice]:
+def _bounding_box(mask: Mask, margin: int) -> tuple[slice, ...]:
     if not mask.any():
         raise InputError("score: the truth holds no particle; allowed is iron of at least 0.5 somewhere")
     slices = []
-    for axis in range(3):
-        along = np.flatnonzero(mask.any(axis=tuple(k for k in range(3) if k != axis)))
+    for axis in range(mask.ndim):
+        along = np.flatnonzero(mask.any(axis=tuple(k for k in range(mask.ndim) if k != axis)))
         slices.append(slice(max(0, along[0] - margin), min(mask.shape[axis], along[-1] + 1 + margin)))
-    return slices[0], slices[1], slices[2]
+    return tuple(slices)
 
 
 def interior(truth: AmountMap, particle: Mask, lfp: Mask) -> Mask:
     """Voxels at least max(2 voxels, 1.5 resolution widths) from surface and front."""
-    distance = np.maximum(distance_transform_edt(lfp), distance_transform_edt(particle & ~lfp))
+    if truth.is_series:  # in projection there is no front, and moments are no neighbours
+        distance = np.stack([distance_transform_edt(image) for image in particle])
+    else:
+        distance = np.maximum(distance_transform_edt(lfp), distance_transform_edt(particle & ~lfp))
     # From a voxel's centre to the face of the next phase is half a voxel less than to its centre.
     return np.asarray((distance - 0.5) >= max(2.0, 1.5 * truth.resolution_um / truth.voxel_um))
 
@@ -144,6 +165,8 @@ def score_pair(pair: Overlay) -> Scores:
     whole = _bounding_box(true_iron >= _PARTICLE, 4)
     scores: Scores = {"registration_shift_um": float(np.linalg.norm(pair.shift) * voxel_um)}
     scores |= _foreign(pair)
+    if pair.truth.is_series:
+        whole = (slice(None), *whole[1:])
     scores |= _resolution(pair)
     cut = _cut(pair, whole)
     true_iron, found_iron = cut.truth.iron, cut.result.iron
@@ -158,19 +181,29 @@ def score_pair(pair: Overlay) -> Scores:
     found_lfp = found_particle & (np.nan_to_num(found_x, nan=2.0) < 0.5)
     scores["dice_LFP"] = _dice(lfp, found_lfp)
     scores["dice_FP"] = _dice(particle & ~lfp, found_particle & (np.nan_to_num(found_x, nan=-1.0) >= 0.5))
-    scores["front_distance_um"] = _front_distance(particle, true_x, found_x, voxel_um)
+    scores["front_distance_um"] = None if cut.truth.is_series else _front_distance(particle, true_x, found_x, voxel_um)
+    mask = particle if cut.truth.is_series else inner
+    for name, x in (("truth", true_x), ("found", found_x)):
+        scores[f"mixed_share_{name}"] = float(((x > 0.2) & (x < 0.8))[mask].mean()) if mask.any() else None
     scores |= _pulls(true_x, found_x, cut.result.phase_fraction_sigma, inner)
-    for later in ("fsc_halves_um", "capacity_mAh_per_g", "charge_fraction"):
-        scores[later] = None
+    scores["fsc_halves_um"] = None
     return scores
 
 
-def _cut(pair: Overlay, box: tuple[slice, slice, slice]) -> Overlay:
+def _cut(pair: Overlay, box: tuple[slice, ...]) -> Overlay:
     def cut(m: AmountMap) -> AmountMap:
         sigma = None if m.phase_fraction_sigma is None else m.phase_fraction_sigma[box]
         return replace(m, amounts=m.amounts[(slice(None), *box)], amounts_sigma=None, phase_fraction_sigma=sigma, flags=None)
 
     return Overlay(cut(pair.truth), cut(pair.result), pair.shift)
+
+
+def _neighbours(m: AmountMap) -> Mask:
+    """Voxels that share a face, in space."""
+    structure = generate_binary_structure(3, 1)
+    if m.is_series:
+        structure[[0, 2]] = False
+    return np.asarray(structure)
 
 
 def _errors(true_x: Values, found_x: Values, particle: Mask, inner: Mask) -> Scores:
@@ -190,7 +223,7 @@ def _errors(true_x: Values, found_x: Values, particle: Mask, inner: Mask) -> Sco
 
 
 def _bulk(cut: Overlay, true_iron: Values) -> Scores:
-    where = binary_dilation(true_iron >= _PARTICLE, iterations=2)
+    where = binary_dilation(true_iron >= _PARTICLE, _neighbours(cut.truth), iterations=2)
     fp = fp_index(cut.truth.species)
 
     def fraction(m: AmountMap) -> float | None:
@@ -214,7 +247,7 @@ def _bulk(cut: Overlay, true_iron: Values) -> Scores:
 def _foreign(pair: Overlay) -> Scores:
     """Iron found where there is none: voxels more than 2 from any truth iron, over the particle's voxels."""
     iron = pair.truth.iron
-    empty = ~binary_dilation(iron >= 0.05, iterations=2)
+    empty = ~binary_dilation(iron >= 0.05, _neighbours(pair.truth), iterations=2)
     found = np.nan_to_num(pair.result.iron) >= _PARTICLE
     return {"false_particle_share": float((found & empty).sum() / (iron >= _PARTICLE).sum())}
 
@@ -326,6 +359,8 @@ def _resolution(pair: Overlay) -> Scores:
     def contrast(m: AmountMap) -> Values:
         return np.asarray(np.nan_to_num(2 * m.amounts[fp] - m.iron))
 
+    if pair.truth.is_series:
+        return dict.fromkeys(("fsc_truth_iron_um", "fsc_truth_phase_um"))
     voxel = pair.result.voxel_um
     return {
         "fsc_truth_iron_um": fourier_shell(pair.truth.iron, np.nan_to_num(pair.result.iron), voxel),

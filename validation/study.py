@@ -15,9 +15,12 @@ import msgspec
 from msgspec import Meta
 
 from analysis.pipeline import Analysis
+from instrument.cycler import Cycler
 from instrument.settings import Beam, Camera, Instrument, Optics, Scan, Stage
 from instrument.standards import Standard
-from phantom import FP, LFP, Electrode, Front, InputError, Particle, Species
+from phantom import FP, LFP, Cell, Electrode, Front, InputError, Particle, Species
+
+from .course import Charging
 
 STUDIES = Path(__file__).parent / "studies"
 
@@ -62,6 +65,9 @@ class Study:
     particle: Particle = field(default_factory=Particle)
     front: Front = field(default_factory=Front)
     electrode: Electrode = field(default_factory=Electrode)
+    cell: Cell = field(default_factory=Cell)
+    charging: Charging = field(default_factory=Charging)
+    cycler: Cycler = field(default_factory=Cycler)
     species: SpeciesTable = field(default_factory=SpeciesTable)
     scan: Scan = field(default_factory=Scan)
     beam: Beam = field(default_factory=Beam)
@@ -107,14 +113,8 @@ def study_from(values: dict[str, Any]) -> Study:
         study = msgspec.convert(complete, Study)
     except msgspec.ValidationError as error:
         raise InputError(_explain(str(error), values)) from None
-    energies = study.scan.energies_eV
-    if len(set(energies)) < 2:
-        raise InputError(f"study: scan.energies_eV holds {len(set(energies))} different energy; allowed at least 2")
-    if study.scan.first_angle_deg >= study.scan.last_angle_deg:
-        raise InputError(
-            f"study: scan.first_angle_deg is {study.scan.first_angle_deg:g}; allowed less than last_angle_deg "
-            f"({study.scan.last_angle_deg:g})"
-        )
+    study.scan.check()
+    study.front.check()
     return study
 
 

@@ -2,90 +2,85 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.result import AmountMap
-from analysis.spectra import design_matrix
-from instrument.attenuation import absorbed_per_um, attenuation_per_um, formula_mass_g_mol
+from instrument.attenuation import attenuation_per_um
+from instrument.components import Components
 from instrument.dose import mean_dose_MGy
 from instrument.effects import FWHM_PER_SIGMA
-from instrument.formats import new_scan, read_spectrum
-from instrument.measurement import Measurement, Spectrum
+from instrument.formats import new_scan
+from instrument.measurement import ChargeCurve, Measurement, Spectrum
 from instrument.microscope import record
 from instrument.projector import project
 from instrument.randomness import generator
-from instrument.standards import Standard, measure_standard, standard_energies
-from instrument.xanes import Edge, parametric, tabulated
-from phantom import InputError, Phantom, Sample, Species, make_sample
+from instrument.standards import measure_standard, standard_energies
+from instrument.xanes import Edge
+from phantom import InputError, Phantom, Sample, make_sample
 
-from .study import Study, spectrum_path
+from .course import Course, charge_curve, course_of
+from .materials import check_physics, coefficients, sample_edges, species_of, standard_edge
+from .study import Study
 
 Array = NDArray[np.float64]
+Image = NDArray[np.float32]
 Progress = Callable[[str, int, int], None]
 _DOSE_VIEWS = 16  # the mean over views converges long before
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """What a study yields: the truth, its rotation (crystal a, b, c to lab x, y, z), scan, standards, dose and duration."""
+    """What a study yields: the truth, its rotation (crystal a, b, c to lab x, y, z), scan, standards, charge curve, dose.
+
+    The truth of a sample that moves is its state at the middle of the scan, that of a series its projected amounts, um, at the
+    middle of each energy scan. `fillers` are the shares (z, y, x), or thicknesses, um, (y, x), of materials without iron.
+    """
 
     truth: AmountMap
     rotation: Array
     scan: Measurement
     standards: list[Spectrum]
+    charge: ChargeCurve | None
+    charge_fraction: float | None
     dose_MGy: float
-    scan_time_s: float
+    fillers: dict[str, Image] = field(default_factory=dict)
 
 
 def simulate(study: Study, *, scan_file: Path | None = None, threads: int = 1, progress: Progress | None = None) -> Simulation:
-    """Particle, scan, standards and dose of a study.
+    """Sample, scan, standards, charge and dose of a study.
 
     The scan is kept in memory, or written to `scan_file` and then not held (its arrays are closed).
     Raises InputError for a study that cannot be simulated.
     """
     edges = check_physics(study)
-    phantom = build_phantom(study)
+    sample = build_sample(study, threads)
+    course = course_of(study, sample)
     if progress:
-        progress("particle", 1, 1)
-    paths = project_components(phantom, study, threads)
-    if progress:
-        progress("project", 1, 1)
-    return record_components(paths, phantom, study, edges, scan_file=scan_file, threads=threads, progress=progress)
+        progress("sample", 1, 1)
+    phantom, components = project_course(sample, course, study, threads, progress)
+    simulation = record_components(components, phantom, study, edges, scan_file=scan_file, threads=threads, progress=progress)
+    counted = None
+    if course.charge is not None:
+        middle = course.start_s + (study.scan.time_s / 2 if study.charging.moving else 0.0)
+        counted = course.charge.at(middle)[0]
+    return replace(simulation, charge=charge_curve(study, course), charge_fraction=counted)
 
 
-def check_physics(study: Study) -> dict[str, Edge]:
-    """The sample's edges; InputError, before any work, for what a study's parts cannot do together."""
-    energies = np.array(study.scan.energies_eV)
-    study.instrument.check()
-    edges = sample_edges(study)
-    standards = {name: standard_edge(getattr(study.standards, name), name, edges[name]) for name in edges}
-    for edge in (*edges.values(), *standards.values()):
-        edge.check(energies)
-    iron_mol_cm3 = study.species.LFP.iron_mol_cm3
-    films = [
-        attenuation_per_um(entry.formula, iron_mol_cm3, energies, standards[name](energies))
-        for name, entry in _species(study).items()
-    ]
-    design_matrix(np.array(films), energies, study.analysis.background)
-    return edges
-
-
-def build_sample(study: Study) -> Sample:
+def build_sample(study: Study, threads: int = 1) -> Sample:
     """The particle or electrode on the truth's grid, `scan.oversampling` times finer than the pixel."""
     scan = study.scan
     n = scan.oversampling
     sway = 4 * study.stage.runout_um  # a frame in 10,000 goes further
-    for name, species in _species(study).items():
-        mass = formula_mass_g_mol(species.formula)
-        if abs(mass / species.formula_mass_g_mol - 1) > 0.005:
-            raise InputError(
-                f"study: species.{name}.formula_mass_g_mol is {species.formula_mass_g_mol:g}; allowed for {species.formula} "
-                f"is {mass:.3f} to 0.5 %"
-            )
+    electrode = study.electrode if study.electrode.particles else None
+    if electrode and electrode.form == "layer" and (scan.kind != "series" or scan.first_angle_deg != 0):
+        raise InputError(
+            f"electrode.form: a layer lies across the beam of angle 0, found a {scan.kind} from {scan.first_angle_deg:g} "
+            "degrees; allowed is scan.kind = 'series' with first_angle_deg = 0; or take form = 'pillar'"
+        )
     return make_sample(
         study.particle,
         study.front,
@@ -94,23 +89,45 @@ def build_sample(study: Study) -> Sample:
         (scan.rows * n, scan.columns * n, scan.columns * n),
         scan.pixel_um / n,
         generator(study.seed, "particle"),
-        electrode=study.electrode if study.electrode.particles else None,
+        electrode=electrode,
         clearance_um=(sway, sway + abs(study.stage.center_offset_px) * scan.pixel_um),
+        threads=threads,
     )
 
 
-def build_phantom(study: Study) -> Phantom:
-    """The sample at the study's bulk fraction."""
-    return build_sample(study).at(study.front.fraction)
+def project_course(
+    sample: Sample, course: Course, study: Study, threads: int = 1, progress: Progress | None = None
+) -> tuple[Phantom, Components]:
+    """The sample at the middle of the scan, and its projections in every state of its course."""
+    states = []
+    for k, fractions in enumerate(course.fractions):
+        phantom = sample.at(fractions)
+        states.append(project_amounts(phantom.amounts, study, phantom.voxel_um, threads))
+        if progress:
+            progress("project", k + 1, len(course.fractions))
+    if len(states) > 1:
+        phantom = sample.at(course.at(study.scan.time_s / 2))
+    fillers = list(phantom.fillers.values())
+    still = project_amounts(np.stack(fillers), study, phantom.voxel_um, threads) if fillers else None
+    return phantom, Components(
+        np.stack(states), course.times_s, np.zeros((0, *states[0].shape[1:]), np.float32) if still is None else still
+    )
 
 
-def project_components(phantom: Phantom, study: Study, threads: int = 1) -> NDArray[np.float32]:
-    """Projected amounts, um, (species, angle, row, column) on the truth's grid."""
-    return np.stack([project(volume, study.scan.angles_rad, phantom.voxel_um, threads) for volume in phantom.amounts])
+def project_amounts(volumes: Image, study: Study, voxel_um: float, threads: int = 1) -> Image:
+    """Line integrals of volumes (n, z, y, x), um, (n, view, row, column) on the truth's grid; a series has one view.
+
+    Along y, which a beam of angle 0 follows, the sum is exact, whatever the depth of the volume.
+    """
+    scan = study.scan
+    if scan.kind == "series" and scan.first_angle_deg == 0:
+        return np.asarray(volumes.sum(axis=2)[:, None] * np.float32(voxel_um))
+    angles = scan.angles_rad[:1] if scan.kind == "series" else scan.angles_rad
+    return np.stack([project(volume, angles, voxel_um, threads).astype(np.float32) for volume in volumes])
 
 
 def record_components(
-    paths: NDArray[np.float32],
+    components: Components,
     phantom: Phantom,
     study: Study,
     edges: dict[str, Edge] | None = None,
@@ -119,15 +136,11 @@ def record_components(
     threads: int = 1,
     progress: Progress | None = None,
 ) -> Simulation:
-    """The scan of projected components, however they were projected, with its standards and dose."""
-    scan, species = study.scan, _species(study)
+    """The scan of a projected sample, however it was projected, with its standards and dose."""
+    scan = study.scan
     edges = edges or sample_edges(study)
     energies = np.array(scan.energies_eV)
-    iron_mol_cm3 = species["LFP"].iron_mol_cm3
-    attenuation = np.stack(
-        [attenuation_per_um(entry.formula, iron_mol_cm3, energies, edges[name](energies)) for name, entry in species.items()]
-    )
-    dose = scan_dose_MGy(paths, phantom.voxel_um, study, edges)
+    materials = coefficients(study, tuple(phantom.fillers), edges)
     shape = (scan.rows, scan.columns)
     center_px = (scan.columns - 1) / 2 + study.stage.center_offset_px
     with ExitStack() as stack:
@@ -135,6 +148,7 @@ def record_components(
             target = Measurement(
                 energies,
                 scan.angles_rad,
+                scan.frame_time_s,
                 projections=np.empty((len(energies), scan.angles, *shape), np.uint16),
                 flats=np.empty((len(energies), scan.flats, *shape), np.uint16),
                 darks=np.empty((len(energies), scan.darks, *shape), np.uint16),
@@ -145,12 +159,21 @@ def record_components(
         else:
             target = stack.enter_context(
                 new_scan(
-                    scan_file, energies, scan.angles_rad, shape, scan.flats, scan.darks, scan.pixel_um, center_px, scan.exposure_s
+                    scan_file,
+                    energies,
+                    scan.angles_rad,
+                    scan.frame_time_s,
+                    shape,
+                    scan.flats,
+                    scan.darks,
+                    scan.pixel_um,
+                    center_px,
+                    scan.exposure_s,
                 )
             )
         record(
-            paths,
-            attenuation,
+            components,
+            materials.attenuation_per_um,
             study.instrument,
             target,
             seed=study.seed,
@@ -158,29 +181,45 @@ def record_components(
             threads=threads,
             progress=progress,
         )
-    standards = [
-        _measure(name, entry, getattr(study.standards, name), edges[name], study, threads) for name, entry in species.items()
-    ]
+    standards = [_measure(name, study, edges[name], threads) for name in species_of(study)]
     if progress:
         progress("standards", 1, 1)
-    truth = AmountMap(phantom.species, phantom.amounts, phantom.voxel_um, resolution_um=resolution_um(study))
-    return Simulation(truth, phantom.rotation, target, standards, dose, scan.time_s)
+    truth, fillers = _truth(components, phantom, study)
+    dose = scan_dose_MGy(components, phantom.voxel_um, study, tuple(phantom.fillers), edges)
+    return Simulation(truth, phantom.rotation, target, standards, None, None, dose, fillers)
 
 
-def scan_dose_MGy(paths: NDArray[np.float32], sample_um: float, study: Study, edges: dict[str, Edge] | None = None) -> float:
-    """Mean dose of the particle over all views and energies of a study, from its projected amounts."""
-    species = _species(study)
-    edges = edges or sample_edges(study)
+def _truth(components: Components, phantom: Phantom, study: Study) -> tuple[AmountMap, dict[str, Image]]:
+    """The truth on the fine grid: amounts in voxels, or projected amounts at the middle of each scan of a series."""
+    width = resolution_um(study)
+    if study.scan.kind == "tomography":
+        time = study.scan.time_s / 2 if len(components.times_s) > 1 else None
+        truth = AmountMap(
+            phantom.species, phantom.amounts, phantom.voxel_um, width, time_s=None if time is None else np.array([time])
+        )
+        return truth, phantom.fillers
+    times = study.scan.frame_time_s.mean(axis=0)
+    count = len(phantom.species)
+    amounts = np.stack([components.paths(k, float(time))[:count] for k, time in enumerate(times)], axis=1)
+    fillers = {name: image[0] for name, image in zip(phantom.fillers, components.still, strict=True)}
+    return AmountMap(phantom.species, amounts, phantom.voxel_um, width, axes="time:y:x", time_s=times), fillers
+
+
+def scan_dose_MGy(
+    components: Components, sample_um: float, study: Study, fillers: tuple[str, ...] = (), edges: dict[str, Edge] | None = None
+) -> float:
+    """Mean dose of the sample's particles over all views and energies of a study."""
+    materials = coefficients(study, fillers, edges)
     energies = np.array(study.scan.energies_eV)
-    iron_mol_cm3 = species["LFP"].iron_mol_cm3
-    coefficients = [(entry.formula, iron_mol_cm3, energies, edges[name](energies)) for name, entry in species.items()]
+    count = components.moving.shape[1]
+    paths = components.moving[len(components.times_s) // 2]
     views = np.linspace(0, paths.shape[1] - 1, min(_DOSE_VIEWS, paths.shape[1])).astype(int)
     return mean_dose_MGy(
         paths[:, views],
-        np.stack([attenuation_per_um(*c) for c in coefficients]),
-        np.stack([absorbed_per_um(*c) for c in coefficients]),
+        materials.attenuation_per_um[:count],
+        materials.absorbed_per_um[:count],
         energies,
-        np.array([iron_mol_cm3 * entry.formula_mass_g_mol for entry in species.values()]),
+        materials.density_g_cm3[:count],
         np.full(len(energies), study.beam.photons_per_pixel / study.scan.pixel_um**2),
         study.scan.angles,
         sample_um,
@@ -193,34 +232,9 @@ def resolution_um(study: Study) -> float:
     return float(np.sqrt(study.optics.blur_fwhm_um**2 + (1 + spread**2) * study.scan.pixel_um**2))
 
 
-def _species(study: Study) -> dict[str, Species]:
-    return {"LFP": study.species.LFP, "FP": study.species.FP}
-
-
-def _edge(name: str, spectrum: str) -> Edge:
-    """The normalized edge that a spectrum setting names."""
-    place = spectrum_path(spectrum)
-    if place is None:
-        return parametric(name)
-    return tabulated(read_spectrum(place[0], name, place[1]))
-
-
-def sample_edges(study: Study) -> dict[str, Edge]:
-    """The normalized edge of each of the sample's species."""
-    return {
-        name: _edge(name, entry.spectrum).altered(entry.edge_shift_eV, entry.white_line_change)
-        for name, entry in _species(study).items()
-    }
-
-
-def standard_edge(standard: Standard, name: str, sample: Edge) -> Edge:
-    """The normalized edge of a standard: the sample's or its own, with its changes on top."""
-    edge = sample if standard.spectrum == "sample" else _edge(name, standard.spectrum)
-    return edge.altered(edge.shift_eV + standard.edge_shift_eV, edge.white_line_change + standard.white_line_change)
-
-
-def _measure(name: str, species: Species, standard: Standard, sample: Edge, study: Study, threads: int) -> Spectrum:
+def _measure(name: str, study: Study, sample: Edge, threads: int) -> Spectrum:
     """A standard as the instrument sees it: at energies off by the scale's error."""
+    species, standard = species_of(study)[name], getattr(study.standards, name)
     edge = standard_edge(standard, name, sample)
     energies = standard_energies(study.scan.energies_eV)
     true_energies = energies + standard.energy_offset_eV

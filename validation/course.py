@@ -1,0 +1,105 @@
+"""How far the sample is charged while the scan lasts: frozen, or following the cell."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from instrument.cycler import record_charge
+from instrument.measurement import ChargeCurve
+from instrument.randomness import generator
+from phantom import InputError, Sample
+from phantom.cell import Charge, charge
+
+if TYPE_CHECKING:
+    from .study import Study
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Charging:
+    """Where the bulk fractions come from, and whether they change during the scan."""
+
+    source: Annotated[
+        Literal["front", "cell"],
+        Meta(description="'front': front.fraction, for all particles; 'cell': the charge of the cell"),
+    ] = "front"
+    mean_fraction: Annotated[
+        float, Meta(ge=0, le=1, description="share of the cell's iron that is Fe3+ at the middle of the scan")
+    ] = 0.5
+    moving: Annotated[bool, Meta(description="the current stays on during the scan; else it pauses and the sample is frozen")] = (
+        False
+    )
+    imaged: Annotated[
+        Literal["mean", "own"],
+        Meta(description="an imaged particle is as far as the cell's mean, or at its 'own' state, by its size and barrier"),
+    ] = "mean"
+    states: Annotated[
+        int,
+        Meta(
+            ge=2,
+            le=200,
+            description="states that are projected for a moving sample; frames interpolate between them",
+            extra={"source": "guess: the front should move less than a pixel from one to the next"},
+        ),
+    ] = 5
+
+
+@dataclass(frozen=True)
+class Course:
+    """Bulk fractions (state, grain) at `times_s` (state,) from the start of the scan, straight in between.
+
+    With a cell also its `charge` and `start_s`, the cell's clock when the scan begins; a frozen sample has one state.
+    """
+
+    times_s: Array
+    fractions: Array
+    charge: Charge | None = None
+    start_s: float = 0.0
+
+    def at(self, time_s: float) -> Array:
+        """Bulk fraction (grain,) at a time of the scan."""
+        return np.array([np.interp(time_s, self.times_s, fraction) for fraction in self.fractions.T])
+
+
+def course_of(study: "Study", sample: Sample) -> Course:
+    """The course of a study. Raises InputError where the cell does not reach it."""
+    settings, count = study.charging, len(sample.grains)
+    if settings.source == "front":
+        return Course(np.zeros(1), np.full((1, count), study.front.fraction))
+    own = settings.imaged == "own"
+    history = charge(study.cell, generator(study.seed, "cell"), list(sample.diameters_um) if own else ())
+    middle = history.time_at(settings.mean_fraction)
+    if not settings.moving:
+        mean, imaged = history.at(middle)
+        return Course(np.zeros(1), (imaged if own else np.full(count, mean))[None], history, middle)
+    start = middle - study.scan.time_s / 2
+    if start < 0:
+        raise InputError(
+            f"charging.mean_fraction: the cell is there after {middle:.0f} s, before half of a scan of {study.scan.time_s:.0f} s "
+            "is over; allowed is later; raise it, shorten the scan or lower cell.c_rate"
+        )
+    times = np.linspace(0, study.scan.time_s, settings.states)
+    rows = []
+    for time in times:
+        mean, imaged = history.at(start + float(time))
+        rows.append(imaged if own else np.full(count, mean))
+    return Course(times, np.array(rows), history, start)
+
+
+def charge_curve(study: "Study", course: Course) -> ChargeCurve | None:
+    """What the cycler recorded until the scan was over; None without a cell."""
+    if course.charge is None:
+        return None
+    moving, duration, last = study.charging.moving, study.scan.time_s, float(course.charge.time_s[-1])
+    return record_charge(
+        course.charge,
+        study.cell,
+        study.cycler,
+        seed=study.seed,
+        until_s=min(course.start_s + (duration if moving else 0.0), last),
+        pause_s=0.0 if moving else duration,
+    )

@@ -1,0 +1,100 @@
+"""What a study's materials do to X-rays: edges of the sample and of its standards, coefficients of every component."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.spectra import design_matrix
+from instrument.attenuation import absorbed_per_um, attenuation_per_um, formula_mass_g_mol
+from instrument.formats import read_spectrum
+from instrument.standards import Standard
+from instrument.xanes import Edge, parametric, tabulated
+from phantom import InputError, Species
+
+from .study import Study, spectrum_path
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """Attenuation and absorption (component, energy), 1/um, and density (component,), g/cm3, per unit amount or share.
+
+    Components are the species in the order of the amounts, then the fillers.
+    """
+
+    attenuation_per_um: Array
+    absorbed_per_um: Array
+    density_g_cm3: Array
+
+
+def species_of(study: Study) -> dict[str, Species]:
+    """The iron-bearing species by name, in the order of the amounts."""
+    return {"LFP": study.species.LFP, "FP": study.species.FP}
+
+
+def check_physics(study: Study) -> dict[str, Edge]:
+    """The sample's edges; InputError, before any work, for what a study's parts cannot do together."""
+    energies = np.array(study.scan.energies_eV)
+    study.instrument.check()
+    for name, species in species_of(study).items():
+        mass = formula_mass_g_mol(species.formula)
+        if abs(mass / species.formula_mass_g_mol - 1) > 0.005:
+            raise InputError(
+                f"study: species.{name}.formula_mass_g_mol is {species.formula_mass_g_mol:g}; allowed for {species.formula} "
+                f"is {mass:.3f} to 0.5 %"
+            )
+    edges = sample_edges(study)
+    standards = {name: standard_edge(getattr(study.standards, name), name, edges[name]) for name in edges}
+    for edge in (*edges.values(), *standards.values()):
+        edge.check(energies)
+    iron_mol_cm3 = study.species.LFP.iron_mol_cm3
+    films = [
+        attenuation_per_um(entry.formula, iron_mol_cm3, energies, standards[name](energies))
+        for name, entry in species_of(study).items()
+    ]
+    design_matrix(np.array(films), energies, study.analysis.background)
+    return edges
+
+
+def coefficients(study: Study, fillers: tuple[str, ...], edges: dict[str, Edge] | None = None) -> Coefficients:
+    """Coefficients of the species and of the named fillers at the study's energies."""
+    edges = edges or sample_edges(study)
+    energies = np.array(study.scan.energies_eV)
+    iron_mol_cm3 = study.species.LFP.iron_mol_cm3
+    parts: list[tuple[str, float, Array, Array | None]] = [
+        (entry.formula, iron_mol_cm3, energies, edges[name](energies)) for name, entry in species_of(study).items()
+    ]
+    density = [iron_mol_cm3 * entry.formula_mass_g_mol for entry in species_of(study).values()]
+    for name in fillers:
+        filler = getattr(study.electrode, name)
+        parts.append((filler.formula, filler.density_g_cm3 / formula_mass_g_mol(filler.formula), energies, None))
+        density.append(filler.density_g_cm3)
+    return Coefficients(
+        np.stack([attenuation_per_um(*part) for part in parts]),
+        np.stack([absorbed_per_um(*part) for part in parts]),
+        np.array(density),
+    )
+
+
+def sample_edges(study: Study) -> dict[str, Edge]:
+    """The normalized edge of each of the sample's species."""
+    return {
+        name: _edge(name, entry.spectrum).altered(entry.edge_shift_eV, entry.white_line_change)
+        for name, entry in species_of(study).items()
+    }
+
+
+def standard_edge(standard: Standard, name: str, sample: Edge) -> Edge:
+    """The normalized edge of a standard: the sample's or its own, with its changes on top."""
+    edge = sample if standard.spectrum == "sample" else _edge(name, standard.spectrum)
+    return edge.altered(edge.shift_eV + standard.edge_shift_eV, edge.white_line_change + standard.white_line_change)
+
+
+def _edge(name: str, spectrum: str) -> Edge:
+    """The normalized edge that a spectrum setting names."""
+    place = spectrum_path(spectrum)
+    if place is None:
+        return parametric(name)
+    return tabulated(read_spectrum(place[0], name, place[1]))

@@ -52,8 +52,8 @@ def test_other_axes_and_voxels(tmp_path):
 
 
 def make_scan(path: Path):
-    energies, angles = np.array([7100.0, 7126.0]), np.array([0.0, 1.0, 2.0])
-    with new_scan(path, energies, angles, (8, 10), 2, 2, 0.06, 4.5, 0.05) as scan:
+    energies, angles, times = np.array([7100.0, 7126.0]), np.array([0.0, 1.0, 2.0]), np.arange(6.0).reshape(2, 3)
+    with new_scan(path, energies, angles, times, (8, 10), 2, 2, 0.06, 4.5, 0.05) as scan:
         scan.projections[...] = 7
         scan.flats[...] = 9
 
@@ -65,7 +65,7 @@ def test_scans_round_trip_and_hold_no_truth(tmp_path):
         assert (scan.projections[...] == 7).all()
         assert (scan.pixel_um, scan.center_px, scan.exposure_s) == (0.06, 4.5, 0.05)
     with h5py.File(tmp_path / "scan.h5") as file:
-        assert set(file) == {"energies_eV", "angles_rad", "projections", "flats", "darks"}
+        assert set(file) == {"energies_eV", "angles_rad", "time_s", "projections", "flats", "darks"}
         assert set(file.attrs) == {"format_version", "pixel_um", "center_px", "exposure_s", "axes"}
 
 

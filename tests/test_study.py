@@ -9,7 +9,24 @@ from validation import load_study, study_from
 from validation.study import built_in, digest, parse_setting
 from validation.study_text import commented_toml, study_toml
 
-NAMES = ["clean", "default", "isotropic", "low-dose", "pure-lfp", "tiny", "wrong-standard"]
+NAMES = [
+    "clean",
+    "default",
+    "domino",
+    "electrode-2d",
+    "end",
+    "initial",
+    "isotropic",
+    "low-dose",
+    "middle",
+    "operando-2d",
+    "partial",
+    "pure-lfp",
+    "slow-scan",
+    "solid-solution",
+    "tiny",
+    "wrong-standard",
+]
 
 
 def test_the_built_in_studies():

@@ -94,12 +94,6 @@ def charge_curve(study: "Study", course: Course) -> ChargeCurve | None:
     """What the cycler recorded until the scan was over; None without a cell."""
     if course.charge is None:
         return None
-    moving, duration, last = study.charging.moving, study.scan.time_s, float(course.charge.time_s[-1])
-    return record_charge(
-        course.charge,
-        study.cell,
-        study.cycler,
-        seed=study.seed,
-        until_s=min(course.start_s + (duration if moving else 0.0), last),
-        pause_s=0.0 if moving else duration,
-    )
+    over = course.start_s + study.scan.time_s
+    stop = min(over, float(course.charge.time_s[-1])) if study.charging.moving else course.start_s
+    return record_charge(course.charge, study.cell, study.cycler, seed=study.seed, until_s=stop, pause_s=over - stop)

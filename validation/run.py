@@ -115,6 +115,7 @@ def run(study: Study, folder: Path, *, threads: int = 1, progress: Progress | No
             "dose_MGy": simulation.dose_MGy,
             "scan_time_s": study.scan.time_s,
             "charge_fraction": simulation.charge_fraction,
+            "bulk_fraction_change": simulation.fraction_change,
             **_charge_scores(simulation.charge),
             "photons_incident": study.beam.photons_per_pixel,
             "photons_detected": study.instrument.detected_photons,
@@ -204,14 +205,24 @@ def forecast(study: Study) -> dict[str, float]:
     phantom, components = project_course(sample, course, small)
     dose = scan_dose_MGy(components, phantom.voxel_um, study, tuple(phantom.fillers))
     energies, fine = len(scan.energies_eV), scan.oversampling
+    series = scan.kind == "series"
     frames = energies * (scan.angles + scan.flats + scan.darks)
-    pixels, voxels = scan.rows * scan.columns, scan.rows * scan.columns**2
-    truth = 2 * voxels * fine**3 * 4 / 1e9
-    paths = 2 * scan.angles * pixels * fine**2 * 4 / 1e9
-    result = voxels * 29 / 1e9
+    pixels = scan.rows * scan.columns
+    depth = sample.grid.shape[1] * phantom.voxel_um / scan.pixel_um if study.electrode.particles else scan.columns
+    fine_voxels = pixels * depth * fine**3
+    found = pixels * (scan.angles if series else scan.columns)
+    states = study.charging.states if study.charging.moving and course.charge else 1
+    volumes = 2 + len(phantom.fillers)
+    truth = volumes * fine_voxels * 4 / 1e9
+    paths = (2 * states + len(phantom.fillers)) * (1 if series else scan.angles) * pixels * fine**2 * 4 / 1e9
+    result = found * 29 / 1e9
     return {
-        "time_s": 4 + frames * pixels * 1.1e-7 + energies * voxels * 6e-8 + voxels * fine**3 * 4.5e-7 / 2,
-        "memory_GB": 0.3 + max(1.6 * truth, truth + 2.2 * paths, truth + 3 * result),
+        "time_s": 4
+        + frames * pixels * 1.1e-7
+        + energies * found * 6e-8
+        + fine_voxels * (1.7e-7 + 0.5e-7 * states)
+        + 0.4 * (len(sample.grains) - 1),
+        "memory_GB": 0.3 + max(1.6 * truth, truth + 1.2 * paths, truth + 3 * result),
         "disk_GB": frames * pixels * 2 / 1e9 + 1.1 * result,
         "dose_MGy": dose,
     }

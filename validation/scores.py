@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, distance_transform_edt, generate_binary_structure
 
+from analysis.phases import front_width_um
 from analysis.result import AmountMap, fp_index, phase_fraction
 from phantom import InputError
 
@@ -186,6 +187,8 @@ def score_pair(pair: Overlay) -> Scores:
     for name, x in (("truth", true_x), ("found", found_x)):
         scores[f"mixed_share_{name}"] = float(((x > 0.2) & (x < 0.8))[mask].mean()) if mask.any() else None
     scores |= _pulls(true_x, found_x, cut.result.phase_fraction_sigma, inner)
+    for name, m in (("front_width_um", cut.result), ("front_width_truth_um", cut.truth)):
+        scores[name] = None if m.is_series else front_width_um(m)
     scores["fsc_halves_um"] = None
     return scores
 

@@ -37,7 +37,8 @@ class Simulation:
     """What a study yields: the truth, its rotation (crystal a, b, c to lab x, y, z), scan, standards, charge curve, dose.
 
     The truth of a sample that moves is its state at the middle of the scan, that of a series its projected amounts, um, at the
-    middle of each energy scan. `fillers` are the shares (z, y, x), or thicknesses, um, (y, x), of materials without iron.
+    middle of each energy scan. `charge_fraction` is the whole cell's at the middle of the scan, `fraction_change` the sample's
+    own while it lasts. `fillers` are the shares (z, y, x), or thicknesses, um, (y, x), of materials without iron.
     """
 
     truth: AmountMap
@@ -47,6 +48,7 @@ class Simulation:
     charge: ChargeCurve | None
     charge_fraction: float | None
     dose_MGy: float
+    fraction_change: float = 0.0
     fillers: dict[str, Image] = field(default_factory=dict)
 
 
@@ -67,7 +69,9 @@ def simulate(study: Study, *, scan_file: Path | None = None, threads: int = 1, p
     if course.charge is not None:
         middle = course.start_s + (study.scan.time_s / 2 if study.charging.moving else 0.0)
         counted = course.charge.at(middle)[0]
-    return replace(simulation, charge=charge_curve(study, course), charge_fraction=counted)
+    return replace(
+        simulation, charge=charge_curve(study, course), charge_fraction=counted, fraction_change=_change(components.moving)
+    )
 
 
 def build_sample(study: Study, threads: int = 1) -> Sample:
@@ -99,19 +103,21 @@ def project_course(
     sample: Sample, course: Course, study: Study, threads: int = 1, progress: Progress | None = None
 ) -> tuple[Phantom, Components]:
     """The sample at the middle of the scan, and its projections in every state of its course."""
-    states = []
+    moving = np.zeros(0, np.float32)
     for k, fractions in enumerate(course.fractions):
         phantom = sample.at(fractions)
-        states.append(project_amounts(phantom.amounts, study, phantom.voxel_um, threads))
+        state = project_amounts(phantom.amounts, study, phantom.voxel_um, threads)
+        if k == 0:  # all states at once would stand in memory twice
+            moving = np.empty((len(course.fractions), *state.shape), np.float32)
+        moving[k] = state
         if progress:
             progress("project", k + 1, len(course.fractions))
-    if len(states) > 1:
+    if len(moving) > 1:
         phantom = sample.at(course.at(study.scan.time_s / 2))
-    fillers = list(phantom.fillers.values())
-    still = project_amounts(np.stack(fillers), study, phantom.voxel_um, threads) if fillers else None
-    return phantom, Components(
-        np.stack(states), course.times_s, np.zeros((0, *states[0].shape[1:]), np.float32) if still is None else still
-    )
+    still = np.zeros((0, *moving.shape[2:]), np.float32)
+    if phantom.fillers:
+        still = project_amounts(np.stack(list(phantom.fillers.values())), study, phantom.voxel_um, threads)
+    return phantom, Components(moving, course.times_s, still)
 
 
 def project_amounts(volumes: Image, study: Study, voxel_um: float, threads: int = 1) -> Image:
@@ -186,7 +192,13 @@ def record_components(
         progress("standards", 1, 1)
     truth, fillers = _truth(components, phantom, study)
     dose = scan_dose_MGy(components, phantom.voxel_um, study, tuple(phantom.fillers), edges)
-    return Simulation(truth, phantom.rotation, target, standards, None, None, dose, fillers)
+    return Simulation(truth, phantom.rotation, target, standards, None, None, dose, fillers=fillers)
+
+
+def _change(moving: Image) -> float:
+    """Bulk fraction of the last state less that of the first; `moving` (state, species, view, row, column), FP last."""
+    first, last = (state[-1].sum(dtype=float) / state.sum(dtype=float) for state in (moving[0, :, 0], moving[-1, :, 0]))
+    return float(last - first)
 
 
 def _truth(components: Components, phantom: Phantom, study: Study) -> tuple[AmountMap, dict[str, Image]]:

@@ -6,6 +6,7 @@ from .study import Study
 
 # Beyond what the ratio's own bias at low counts explains.
 _TELLING_BIAS = 0.02
+_TELLING_CHANGE = 0.02  # of the bulk fraction, during a scan
 
 
 def megagray(dose_MGy: float) -> str:
@@ -30,10 +31,11 @@ def verdict(scores: dict[str, Any], study: Study) -> str:
     """
     total = scores["phase_rmse"] ** 2
     inside, sigma = scores["phase_rmse_interior"], scores["phase_sigma_interior"]
-    rmse = f"The phase fraction is wrong by {scores['phase_rmse']:.3f} rms per voxel"
+    place = "pixel" if study.scan.kind == "series" else "voxel"
+    rmse = f"The phase fraction is wrong by {scores['phase_rmse']:.3f} rms per {place}"
     if inside is None or sigma is None:
         return (
-            f"{rmse}; no voxel lies far enough from surface and front to tell noise from blur: "
+            f"{rmse}; no {place} lies far enough from surface and front to tell noise from blur: "
             "take smaller pixels or a larger particle."
         )
     noise, systematic = min(sigma, inside) ** 2, max(inside**2 - sigma**2, 0.0)
@@ -51,8 +53,18 @@ def verdict(scores: dict[str, Any], study: Study) -> str:
         dose = scores["dose_MGy"]
         better = (total - 0.75 * noise) ** 0.5
         return (
-            f"{rmse}, limited by photon noise ({part}; sigma {sigma:.3f} in the interior): larger voxels, "
+            f"{rmse}, limited by photon noise ({part}; sigma {sigma:.3f} in the interior): larger {place}s, "
             f"or 4 times the photons for about {better:.3f} at {megagray(4 * dose)}."
+        )
+    if worst == "edges" and scores["bulk_fraction_change"] > _TELLING_CHANGE and study.scan.kind == "tomography":
+        return (
+            f"{rmse}, limited by what changed while the scan lasted ({part}; bulk fraction by "
+            f"{scores['bulk_fraction_change']:.3f} in {scores['scan_time_s'] / 60:.0f} min): scan faster, or charge slower."
+        )
+    if worst == "edges" and study.scan.kind == "series":
+        return (
+            f"{rmse}, limited by the particles' rims, where the beam meets little iron ({part}; {inside:.3f} in the interior): "
+            "more photons, or no answer where the rim is thin."
         )
     if worst == "edges":
         width = study.optics.blur_fwhm_um

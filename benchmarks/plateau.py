@@ -1,4 +1,4 @@
-"""The plateau of a slow charge, taken apart, beside what others use for LiFePO4.
+"""Charges at several rates; the plateau of a slow one, taken apart, beside what others use for LiFePO4.
 
     python benchmarks/plateau.py [--c-rate 0.05]
 
@@ -51,10 +51,22 @@ def pybamm_cell(c_rate: float) -> None:
         print(f"PyBaMM     {model.name}: electrode {loaded:.4f} V, its open circuit {rest:.4f} V at lithium {lithium:.3f}")
 
 
+def rates() -> None:
+    print("| rate (1/h) | capacity (mAh/g) | plateau (V) | spread of x at half of it | capacity at half the step, less |")
+    print("|---|---|---|---|---|")
+    for c_rate in (0.05, 0.1, 0.2, 0.5, 1, 2):
+        cell = replace(Cell(), c_rate=c_rate)
+        one, fine = (charge(cell, np.random.default_rng(1), step=step) for step in (1e-3, 5e-4))
+        half = one.population_fraction[np.argmin(np.abs(one.mean_fraction - one.mean_fraction[-1] / 2))]
+        last = one.capacity_mAh_per_g[-1]
+        print(f"| {c_rate:g} | {last:.1f} | {one.plateau_V:.3f} | {half.std():.2f} | {fine.capacity_mAh_per_g[-1] - last:+.4f} |")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--c-rate", type=float, default=0.05)
     c_rate = parser.parse_args().c_rate
+    rates()
     ours(c_rate)
     print("Afshar     open circuit: " + ", ".join(f"{afshar_V(s):.4f} V at lithium {s:g}" for s in (0.5, 0.352)))
     pybamm_cell(c_rate)

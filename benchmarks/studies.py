@@ -8,6 +8,10 @@ from pathlib import Path
 
 from validation import analyze, load_study, score, simulate
 
+STUDIES = (
+    *("tiny", "default", "clean", "low-dose", "initial", "partial", "middle", "end", "electrode-2d", "operando-2d"),
+    *("isotropic", "domino", "solid-solution", "pure-lfp", "wrong-standard"),
+)
 COLUMNS = (
     "phase_rmse",
     "phase_rmse_interior",
@@ -36,7 +40,7 @@ if __name__ == "__main__":
     folder = parser.parse_args().spectra
     head = ["study", *COLUMNS, "dose (MGy)"]
     print("| " + " | ".join(head) + " |\n|" + "---|" * len(head))
-    for name in ("tiny", "default", "clean", "low-dose", "isotropic", "pure-lfp", "wrong-standard"):
+    for name in STUDIES:
         print(row(name, name, {}), flush=True)
     if folder:
         sample = {f"species.{name}.spectrum": str(folder / f"{name}_FeK_norm.txt") for name in ("LFP", "FP")}

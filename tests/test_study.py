@@ -10,6 +10,7 @@ from validation.study import built_in, digest, parse_setting
 from validation.study_text import commented_toml, study_toml
 
 NAMES = [
+    "beam-slowed",
     "clean",
     "default",
     "domino",
@@ -25,6 +26,7 @@ NAMES = [
     "slow-scan",
     "solid-solution",
     "tiny",
+    "unexposed",
     "wrong-standard",
 ]
 

@@ -1,10 +1,8 @@
 """How far the sample is charged while the scan lasts: frozen, or following the cell."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from msgspec import Meta
 from numpy.typing import NDArray
 
 from instrument.cycler import record_charge
@@ -13,39 +11,9 @@ from instrument.randomness import generator
 from phantom import InputError, Sample
 from phantom.cell import Charge, charge
 
-if TYPE_CHECKING:
-    from .study import Study
+from .study import Study
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Charging:
-    """Where the bulk fractions come from, and whether they change during the scan."""
-
-    source: Annotated[
-        Literal["front", "cell"],
-        Meta(description="'front': front.fraction, for all particles; 'cell': the charge of the cell"),
-    ] = "front"
-    mean_fraction: Annotated[
-        float, Meta(ge=0, le=1, description="share of the cell's iron that is Fe3+ at the middle of the scan")
-    ] = 0.5
-    moving: Annotated[bool, Meta(description="the current stays on during the scan; else it pauses and the sample is frozen")] = (
-        False
-    )
-    imaged: Annotated[
-        Literal["mean", "own"],
-        Meta(description="an imaged particle is as far as the cell's mean, or at its 'own' state, by its size and barrier"),
-    ] = "mean"
-    states: Annotated[
-        int,
-        Meta(
-            ge=2,
-            le=200,
-            description="states that are projected for a moving sample; frames interpolate between them",
-            extra={"source": "guess: the front should move less than a pixel from one to the next"},
-        ),
-    ] = 5
 
 
 @dataclass(frozen=True)
@@ -65,7 +33,7 @@ class Course:
         return np.array([np.interp(time_s, self.times_s, fraction) for fraction in self.fractions.T])
 
 
-def course_of(study: "Study", sample: Sample) -> Course:
+def course_of(study: Study, sample: Sample) -> Course:
     """The course of a study. Raises InputError where the cell does not reach it."""
     settings, count = study.charging, len(sample.grains)
     if settings.source == "front":
@@ -90,7 +58,7 @@ def course_of(study: "Study", sample: Sample) -> Course:
     return Course(times, np.array(rows), history, start)
 
 
-def charge_curve(study: "Study", course: Course) -> ChargeCurve | None:
+def charge_curve(study: Study, course: Course) -> ChargeCurve | None:
     """What the cycler recorded until the scan was over; None without a cell."""
     if course.charge is None:
         return None

@@ -17,8 +17,11 @@ from instrument.measurement import ChargeCurve
 from .scores import Overlay
 
 Array = NDArray[np.float64]
+Values = NDArray[np.float32]
+Edges = tuple[float, float]
 _CORE, _SHELL, _TRUTH = "#3b528b", "#c98a00", "#444444"
 _THEORY = 169.9  # mAh/g, one electron per iron
+_PHASE, _ERROR = (0.0, 1.0), (-0.5, 0.5)
 _POINTS = 9  # size of titles and axis labels
 # Name of the cut, fixed axis, horizontal and vertical axis of the picture.
 _CUTS = (("x-y", 0, 2, 1), ("x-z", 1, 2, 0), ("y-z", 2, 1, 0))
@@ -48,35 +51,14 @@ def slices(pair: Overlay) -> Figure:
     axes = figure.subplots(
         3, 3, gridspec_kw={"left": 0.06, "right": 0.985, "top": 0.97, "bottom": 0.13, "hspace": 0.3, "wspace": 0.2}
     )
-    phase = colormaps["viridis"].with_extremes(bad="#e8e8e8")
-    error = colormaps["RdBu_r"].with_extremes(bad="#e8e8e8")
     for row, (name, fixed, across, up) in enumerate(_CUTS):
         cut: list[int | slice] = [slice(a, b) for a, b in zip(low, high, strict=True)]
         cut[fixed] = int(centre[fixed])
         place = (centre[fixed] - (particle.shape[fixed] - 1) / 2) * voxel
-        extent = [edge for axis in (across, up) for edge in _edges(particle.shape[axis], low[axis], high[axis], voxel)]
-        pictures = (
-            (true_x, phase, 0.0, 1.0, "truth"),
-            (found_x, phase, 0.0, 1.0, "recovered"),
-            (found_x - true_x, error, -0.5, 0.5, "recovered − truth"),
-        )
-        for column, (values, colours, least, most, title) in enumerate(pictures):
-            axis = axes[row, column]
-            image = axis.imshow(
-                values[tuple(cut)], cmap=colours, vmin=least, vmax=most, extent=extent, origin="lower", interpolation="nearest"
-            )
-            axis.set_title(f"{title}, {name} at {_LETTERS[fixed]} = {place:+.2f} µm", fontsize=_POINTS)
-            axis.set_xlabel(f"{_LETTERS[across]} (µm)", fontsize=_POINTS)
-            axis.set_ylabel(f"{_LETTERS[up]} (µm)", fontsize=_POINTS)
-            axis.tick_params(labelsize=8)
-            if row == 2:
-                label = "error of phase fraction" if column == 2 else "phase fraction x (0 LFP, 1 FP)"
-                box = axis.get_position()
-                bar = figure.add_axes((box.x0 + 0.1 * box.width, 0.055, 0.8 * box.width, 0.014))
-                figure.colorbar(
-                    image, cax=bar, orientation="horizontal", extend="both", ticks=np.linspace(least, most, 5)
-                ).set_label(label, fontsize=_POINTS)
-                bar.tick_params(labelsize=8)
+        extent = tuple(_edges(particle.shape[axis], low[axis], high[axis], voxel) for axis in (across, up))
+        where = f"{name} at {_LETTERS[fixed]} = {place:+.2f} µm"
+        _compare(list(axes[row]), true_x[tuple(cut)], found_x[tuple(cut)], where, extent, _LETTERS[across], _LETTERS[up])
+    _bars(figure, list(axes[-1]))
     return figure
 
 
@@ -86,45 +68,59 @@ def moments(pair: Overlay) -> Figure:
     seen = pair.truth.iron >= 0.5
     chosen = np.unique(np.linspace(0, len(true_x) - 1, 4).round().astype(int))
     rows, columns = true_x.shape[1:]
-    voxel = pair.result.voxel_um
     times = pair.result.time_s if pair.result.time_s is not None else np.zeros(len(true_x))
-    figure = Figure(figsize=(11, 1.2 + 3.4 * len(chosen) * min(1.2, max(0.45, rows / columns))))
-    axes = figure.subplots(len(chosen), 3, squeeze=False, gridspec_kw={"left": 0.06, "right": 0.985, "wspace": 0.2})
-    tall = figure.get_figheight()
-    figure.subplots_adjust(top=1 - 0.35 / tall, bottom=1.15 / tall, hspace=0.35)
-    phase = colormaps["viridis"].with_extremes(bad="#e8e8e8")
-    error = colormaps["RdBu_r"].with_extremes(bad="#e8e8e8")
-    extent = [edge for count in (columns, rows) for edge in _edges(count, 0, count, voxel)]
+    tall = 1.2 + 3.7 * len(chosen) * min(1.2, max(0.45, rows / columns))
+    figure = Figure(figsize=(11, tall))
+    axes = figure.subplots(
+        len(chosen),
+        3,
+        squeeze=False,
+        gridspec_kw={
+            "left": 0.06,
+            "right": 0.985,
+            "top": 1 - 0.35 / tall,
+            "bottom": 1.15 / tall,
+            "hspace": 0.5,
+            "wspace": 0.2,
+        },
+    )
+    extent = tuple(_edges(count, 0, count, pair.result.voxel_um) for count in (columns, rows))
     for row, k in enumerate(chosen):
-        pictures = (
-            (true_x[k], phase, 0.0, 1.0, "truth"),
-            (found_x[k], phase, 0.0, 1.0, "recovered"),
-            (found_x[k] - true_x[k], error, -0.5, 0.5, "recovered − truth"),
-        )
-        for column, (values, colours, least, most, title) in enumerate(pictures):
-            axis = axes[row, column]
-            image = axis.imshow(
-                np.where(seen[k], values, np.nan),
-                cmap=colours,
-                vmin=least,
-                vmax=most,
-                extent=extent,
-                origin="lower",
-                interpolation="nearest",
-            )
-            axis.set_title(f"{title}, {times[k] / 60:.1f} min after the start", fontsize=_POINTS)
-            axis.set_xlabel("x (µm)", fontsize=_POINTS)
-            axis.set_ylabel("z (µm)", fontsize=_POINTS)
-            axis.tick_params(labelsize=8)
-            if row == len(chosen) - 1:
-                label = "error of phase fraction" if column == 2 else "phase fraction x (0 LFP, 1 FP)"
-                box = axis.get_position()
-                bar = figure.add_axes((box.x0 + 0.1 * box.width, 0.5 / tall, 0.8 * box.width, 0.13 / tall))
-                figure.colorbar(
-                    image, cax=bar, orientation="horizontal", extend="both", ticks=np.linspace(least, most, 5)
-                ).set_label(label, fontsize=_POINTS)
-                bar.tick_params(labelsize=8)
+        truth, found = (np.where(seen[k], x[k], np.nan) for x in (true_x, found_x))
+        _compare(list(axes[row]), truth, found, f"{times[k] / 60:.1f} min after the start", extent, "x", "z")
+    _bars(figure, list(axes[-1]))
     return figure
+
+
+def _compare(axes: list[Axes], truth: Values, found: Values, where: str, extent: tuple[Edges, ...], across: str, up: str) -> None:
+    """Truth, result and error side by side."""
+    phase, error = (colormaps[name].with_extremes(bad="#e8e8e8") for name in ("viridis", "RdBu_r"))
+    pictures = (
+        (truth, phase, _PHASE, "truth"),
+        (found, phase, _PHASE, "recovered"),
+        (found - truth, error, _ERROR, "recovered − truth"),
+    )
+    for axis, (values, colours, (least, most), title) in zip(axes, pictures, strict=True):
+        axis.imshow(
+            values, cmap=colours, vmin=least, vmax=most, extent=(*extent[0], *extent[1]), origin="lower", interpolation="nearest"
+        )
+        axis.set_title(f"{title}, {where}", fontsize=_POINTS)
+        axis.set_xlabel(f"{across} (µm)", fontsize=_POINTS)
+        axis.set_ylabel(f"{up} (µm)", fontsize=_POINTS)
+        axis.tick_params(labelsize=8)
+
+
+def _bars(figure: Figure, axes: list[Axes]) -> None:
+    """Colour bars 0.55 inch above the figure's lower edge, below the last row."""
+    tall = figure.get_figheight()
+    for column, axis in enumerate(axes):
+        label, (least, most) = ("error of phase fraction", _ERROR) if column == 2 else ("phase fraction x (0 LFP, 1 FP)", _PHASE)
+        box = axis.get_position()
+        bar = figure.add_axes((box.x0 + 0.1 * box.width, 0.55 / tall, 0.8 * box.width, 0.14 / tall))
+        figure.colorbar(
+            axis.images[0], cax=bar, orientation="horizontal", extend="both", ticks=np.linspace(least, most, 5)
+        ).set_label(label, fontsize=_POINTS)
+        bar.tick_params(labelsize=8)
 
 
 def charge_curve(curve: ChargeCurve, pair: Overlay, scan_s: float, moving: bool) -> Figure:
@@ -168,7 +164,7 @@ def charge_curve(curve: ChargeCurve, pair: Overlay, scan_s: float, moving: bool)
     return figure
 
 
-def _edges(count: int, low: int, high: int, voxel: float) -> tuple[float, float]:
+def _edges(count: int, low: int, high: int, voxel: float) -> Edges:
     return (low - count / 2) * voxel, (high - count / 2) * voxel
 
 

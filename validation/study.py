@@ -20,7 +20,7 @@ from instrument.settings import Beam, Camera, Instrument, Optics, Scan, Stage
 from instrument.standards import Standard
 from phantom import FP, LFP, Cell, Electrode, Front, InputError, Particle, Species
 
-from .course import Charging
+from .charging import Charging
 
 STUDIES = Path(__file__).parent / "studies"
 

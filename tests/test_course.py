@@ -2,6 +2,7 @@
 
 import json
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given
@@ -192,6 +193,13 @@ def test_the_charge_is_in_the_run_folder_only_where_there_is_one(tmp_path):
     assert scores["capacity_mAh_per_g"] == pytest.approx(curve.capacity_mAh_per_g[-1], rel=1e-9)
     assert scores["charge_fraction"] == pytest.approx(0.4, abs=1e-3)
     assert read_map(folder / "truth.h5").axes == read_map(folder / "result.h5").axes == "time:y:x"
+    with h5py.File(folder / "truth.h5") as file:
+        assert {name: file["particles"][name].shape for name in file["particles"]} == {
+            "diameter_um": (6,),
+            "center_um": (6, 3),
+            "fraction": (6,),
+        }
+        assert scores["fraction_spread"] == pytest.approx(file["particles/fraction"][...].std())
     assert json.loads((folder / "scores.json").read_text())["bulk_fraction_change"] == 0
     page = (folder / "report.html").read_text()
     assert "Projections at up to four moments" in page

@@ -28,7 +28,12 @@ def versions() -> dict[str, str]:
     return found
 
 
-def write_map(path: Path, values: AmountMap, fillers: dict[str, NDArray[np.float32]] | None = None) -> None:
+def write_map(
+    path: Path,
+    values: AmountMap,
+    fillers: dict[str, NDArray[np.float32]] | None = None,
+    particles: dict[str, NDArray[np.float64]] | None = None,
+) -> None:
     """truth.h5 or result.h5 (layout: README, Files). Empty space takes no room: only the box with iron is written."""
     full = values.amounts.shape
     iron = values.iron
@@ -61,6 +66,8 @@ def write_map(path: Path, values: AmountMap, fillers: dict[str, NDArray[np.float
             file.attrs["time_s"] = values.time_s
         for name, share in (fillers or {}).items():
             file.create_dataset(f"fillers/{name}", data=share, chunks=True, compression="gzip", compression_opts=1, shuffle=True)
+        for name, column in (particles or {}).items():
+            file[f"particles/{name}"] = column
         file.attrs.update(
             {
                 "format_version": FORMAT_VERSION,

@@ -103,7 +103,7 @@ def run(study: Study, folder: Path, *, threads: int = 1, progress: Progress | No
             write_spectrum(place / "standards" / f"{spectrum.name}.txt", spectrum, density)
         if simulation.charge is not None:
             write_charge(place / "charge.csv", simulation.charge)
-        write_map(place / "truth.h5", simulation.truth, simulation.fillers)
+        write_map(place / "truth.h5", simulation.truth, simulation.fillers, simulation.particles)
         conclusion = analyze_folder(place, study, threads, progress)
         write_map(place / "result.h5", conclusion.map)
         pair = overlay(simulation.truth, conclusion.map)
@@ -115,6 +115,7 @@ def run(study: Study, folder: Path, *, threads: int = 1, progress: Progress | No
             "dose_MGy": simulation.dose_MGy,
             "scan_time_s": study.scan.time_s,
             "charge_fraction": simulation.charge_fraction,
+            "fraction_spread": float(simulation.particles["fraction"].std()),
             "bulk_fraction_change": simulation.fraction_change,
             **_charge_scores(simulation.charge),
             "photons_incident": study.beam.photons_per_pixel,

@@ -48,6 +48,7 @@ MEANING = {
     "fsc_halves_um": "resolution from odd against even views (µm); not scored yet",
     "mixed_share_truth": "share with 0.2 < x < 0.8 in the truth: of interior voxels, or of a series' pixels",
     "mixed_share_found": "the same in the recovered map",
+    "fraction_spread": "standard deviation of the bulk fraction between particles, truth; 0 for one",
     "bulk_fraction_change": "change of the sample's bulk fraction from the first to the last moment of the scan, truth",
     "front_width_um": "width of the recovered front, inverse of its steepness (µm), smoothed by a voxel",
     "front_width_truth_um": "the same of the truth, averaged onto the result's voxels (µm)",

@@ -38,7 +38,8 @@ class Simulation:
 
     The truth of a sample that moves is its state at the middle of the scan, that of a series its projected amounts, um, at the
     middle of each energy scan. `charge_fraction` is the whole cell's at the middle of the scan, `fraction_change` the sample's
-    own while it lasts. `fillers` are the shares (z, y, x), or thicknesses, um, (y, x), of materials without iron.
+    own while it lasts. `fillers` are the shares (z, y, x), or thicknesses, um, (y, x), of materials without iron;
+    `particles` their diameters (particle,), um, centres (particle, 3), (z, y, x) in um, and bulk fractions at mid-scan.
     """
 
     truth: AmountMap
@@ -50,6 +51,7 @@ class Simulation:
     dose_MGy: float
     fraction_change: float = 0.0
     fillers: dict[str, Image] = field(default_factory=dict)
+    particles: dict[str, Array] = field(default_factory=dict)
 
 
 def simulate(study: Study, *, scan_file: Path | None = None, threads: int = 1, progress: Progress | None = None) -> Simulation:
@@ -69,8 +71,17 @@ def simulate(study: Study, *, scan_file: Path | None = None, threads: int = 1, p
     if course.charge is not None:
         middle = course.start_s + (study.scan.time_s / 2 if study.charging.moving else 0.0)
         counted = course.charge.at(middle)[0]
+    particles = {
+        "diameter_um": sample.diameters_um,
+        "center_um": np.array([grain.center_um for grain in sample.grains]),
+        "fraction": course.at(study.scan.time_s / 2),
+    }
     return replace(
-        simulation, charge=charge_curve(study, course), charge_fraction=counted, fraction_change=_change(components.moving)
+        simulation,
+        particles=particles,
+        charge=charge_curve(study, course),
+        charge_fraction=counted,
+        fraction_change=_change(components.moving),
     )
 
 

@@ -77,19 +77,23 @@ def front_width_um(found: AmountMap, smoothing_px: float = 1.0) -> float | None:
     x = np.where(particle, np.nan_to_num(phase_fraction(amounts, found.species)), 0.0)
     steepness = np.sqrt(sum(g**2 for g in np.gradient(x)))
     here = binary_erosion(particle) & (np.abs(x - 0.5) < 0.2)
-    two_phases = min((x[particle] < 0.25).mean(), (x[particle] > 0.75).mean()) > 0.01 if particle.any() else False
-    return float(found.voxel_um / np.median(steepness[here])) if two_phases and here.sum() >= 20 else None
+    return float(found.voxel_um / np.median(steepness[here])) if _two_phases(x[particle]) and here.sum() >= 20 else None
+
+
+def _two_phases(x: Values) -> bool:
+    """Whether both phases take at least 1 % of the voxels; the noise of one phase half way does not reach so far."""
+    return bool(x.size) and min(float((x < 0.25).mean()), float((x > 0.75).mean())) > 0.01
 
 
 def exposed_share(found: AmountMap, smoothing_px: float = 1.0) -> float | None:
-    """Share of the LFP core's boundary at the particle's surface instead of at FP; None where there is no core.
+    """Share of the LFP core's boundary at the particle's surface instead of at FP; None where there is no core and no shell.
 
     A core in a shell has 0, one that reacts from one side up to a half; a plane front leaves about as much open as it covers.
     """
     amounts = gaussian_filter(np.nan_to_num(found.amounts), (0, *[smoothing_px] * 3))
     particle = amounts.sum(axis=0) >= 0.5
     core = particle & (np.nan_to_num(phase_fraction(amounts, found.species), nan=1.0) < 0.5)
-    if core.sum() < 50:
+    if core.sum() < 50 or not _two_phases(np.nan_to_num(phase_fraction(amounts, found.species))[particle]):
         return None
     open_faces = faces = 0
     for axis in range(3):

@@ -228,6 +228,8 @@ class Scan:
             raise InputError(f"study: scan.energies_eV holds {len(set(self.energies_eV))} different energy; allowed at least 2")
         if self.kind == "series":
             return
+        if self.interval_s:
+            raise InputError(f"study: scan.interval_s is {self.interval_s:g}; allowed with scan.kind = 'series', 0 in tomography")
         if self.angles < 2:
             raise InputError(f"study: scan.angles is {self.angles}; allowed in tomography is at least 2, or scan.kind = 'series'")
         if self.first_angle_deg >= self.last_angle_deg:

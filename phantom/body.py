@@ -111,5 +111,6 @@ def make_body(outline: Outline, voids: Voids, voxel_um: float) -> Body:
     unsure = (length > outline.inscribed_um - 5 * step) & (length < reach + 5 * step) & (length > 0)
     depth[unsure] = outline.radius_um(points[unsure]) - length[unsure]
     band = unsure & (np.abs(depth) < 4 * step)
-    depth[band] = Wavefront(surface, normals, np.ones(3)).time(points[band])
+    # Inside or outside is known exactly; beyond an edge the nearest sample's plane would tell it wrong.
+    depth[band] = np.copysign(Wavefront(surface, normals, np.ones(3)).time(points[band]), depth[band])
     return Body(step, depth.reshape(shape).astype(np.float32), surface, normals, voids)

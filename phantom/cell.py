@@ -236,6 +236,11 @@ def charge(cell: Cell, rng: np.random.Generator, imaged_diameters_um: Sequence[f
             "charge starts; raise it, or lower cell.c_rate or cell.resistance_ohm_g"
         )
     steps, kept, u, fractions = constant_current(population, rate, highest, step)
+    if len(kept) < 2:
+        raise InputError(
+            f"cell.cutoff_V: found {cell.cutoff_V:g} V, reached at once; allowed is a charge that lasts; raise it, or lower "
+            "cell.c_rate or cell.resistance_ohm_g"
+        )
     slowing = cell.dose_slowing_per_MGy * cell.dose_rate_MGy_per_h / 3600
     time = np.cumsum([0.0] + [part.duration_s for part in steps])[kept]
     return Charge(

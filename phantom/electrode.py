@@ -17,6 +17,7 @@ from .particle import Particle, outline_of, rotation_matrix
 Array = NDArray[np.float64]
 Volume = NDArray[np.float32]
 _COARSE = 4  # voxels across a cell on which the binder is drawn
+_DENSEST = 0.6  # of the space; random packings end below it
 _MARGIN = 3  # voxels between the electrode and the edge of its grid
 
 
@@ -72,22 +73,35 @@ class Electrode:
 
 
 def pack(
-    electrode: Electrode, particle: Particle, grid: Grid, clearance_um: tuple[float, float], rng: np.random.Generator
+    electrode: Electrode,
+    particle: Particle,
+    grid: Grid,
+    growth: float,
+    clearance_um: tuple[float, float],
+    rng: np.random.Generator,
 ) -> tuple[list[Solid], Grid]:
     """The electrode's outlines, each of its own size, shape, orientation and place, and the grid that holds them.
 
-    A layer's grid is as deep (y) as the layer is thick, whatever depth `grid` has. Raises InputError where the
-    particles find no room without overlap.
+    A layer's grid is as deep (y) as the layer is thick, whatever depth `grid` has. Charging stretches a particle by up to the
+    factor `growth`: there is room for that. Raises InputError where the particles find no room without overlap.
     """
     rng_size, rng_outline, rng_turn, rng_place = rng.spawn(4)
     diameters = electrode.median_diameter_um * np.exp(electrode.size_spread * rng_size.normal(size=electrode.particles))
+    margin = _MARGIN * grid.voxel_um
+    high, wide = (grid.shape[axis] / 2 * grid.voxel_um - free - margin for axis, free in zip((0, 2), clearance_um, strict=True))
+    thick = electrode.thickness_um if isinstance(electrode.thickness_um, float) else 1.5 * float(diameters.max())
+    room = 2 * high * (2 * wide * thick if electrode.form == "layer" else np.pi * wide**2)
+    share = float((np.pi / 6 * diameters**3).sum()) / max(room, 1e-9)
+    if share > _DENSEST:
+        raise InputError(
+            f"electrode: packing too dense: {electrode.particles} particles would fill {100 * share:.0f} % of the space; allowed "
+            f"is {100 * _DENSEST:.0f} %; lower electrode.particles or median_diameter_um, or widen the field"
+        )
     solids = [
         Solid(outline_of(particle, rng_outline, np.pi / 6 * d**3), rotation_matrix("random", rng_turn), np.zeros(3))
         for d in diameters
     ]
     largest = max(solid.outline.reach_um for solid in solids)
-    margin = _MARGIN * grid.voxel_um
-    high, wide = (grid.shape[axis] / 2 * grid.voxel_um - free - margin for axis, free in zip((0, 2), clearance_um, strict=True))
     deep = wide
     if electrode.form == "layer":
         deep = largest if electrode.thickness_um == "auto" else electrode.thickness_um / 2
@@ -99,6 +113,8 @@ def pack(
             f"{min(high, wide, deep):.2f} um; lower median_diameter_um or size_spread, or widen the field"
         )
 
+    gap_um = grid.voxel_um + 2 * (growth - 1) * largest
+
     def in_layer(rng: np.random.Generator, count: int, reach: float) -> Array:
         half = np.array([high, deep, wide]) - reach
         return np.asarray(rng.uniform(-half, half, (count, 3)))
@@ -108,7 +124,7 @@ def pack(
         height = rng.uniform(reach - high, high - reach, count)
         return np.stack([height, radius * np.sin(azimuth), radius * np.cos(azimuth)], axis=1)
 
-    return scatter(solids, in_layer if electrode.form == "layer" else in_pillar, grid.voxel_um, rng_place), grid
+    return scatter(solids, in_layer if electrode.form == "layer" else in_pillar, gap_um, rng_place), grid
 
 
 def fill(electrode: Electrode, fields: Sequence[Fields], grid: Grid, rng: np.random.Generator) -> dict[str, Volume]:

@@ -117,8 +117,11 @@ def outline_of(particle: Particle, rng: np.random.Generator, volume_um3: float |
     )
 
 
-def place(particle: Particle, rng: np.random.Generator) -> list[Solid]:
-    """The particle's outline at its place, or those of its primaries. Outline, turn and place draw from streams of their own."""
+def place(particle: Particle, growth: float, rng: np.random.Generator) -> list[Solid]:
+    """The particle's outline at its place, or those of its primaries. Outline, turn and place draw from streams of their own.
+
+    Charging stretches a primary by up to the factor `growth`: there is room for that between them.
+    """
     rng_outline, rng_turn, rng_place = rng.spawn(3)
     spread = particle.center_spread_um
     center = np.array(particle.center_um) + rng_place.uniform(-spread, spread, 3)
@@ -130,7 +133,8 @@ def place(particle: Particle, rng: np.random.Generator) -> list[Solid]:
         Solid(outline_of(particle, rng_outline, volume), rotation_matrix("random", rng_turn), center)
         for _ in range(particle.primaries)
     ]
-    return cluster(loose, center, rng_place)
+    gap_um = 2 * (growth - 1) * max(solid.outline.reach_um for solid in loose)
+    return cluster(loose, center, gap_um, rng_place)
 
 
 def grow(particle: Particle, front: Front, solid: Solid, voxel_um: float, rng: np.random.Generator) -> Grain:

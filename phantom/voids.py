@@ -79,7 +79,12 @@ def _pores(outline: Outline, porosity: float, radius: float, rng: np.random.Gene
     wanted = porosity * outline.volume_um3
     count = max(1, round(wanted / (4 / 3 * np.pi * radius**3)))
     # Equal pores of about the diameter asked for, exactly the volume asked for.
-    radius = float((wanted / count / (4 / 3 * np.pi)) ** (1 / 3))
+    asked, radius = radius, float((wanted / count / (4 / 3 * np.pi)) ** (1 / 3))
+    if not 0.8 < radius / asked < 1.25:
+        raise InputError(
+            f"particle.pore_diameter_um: is {2 * asked:.3g} um; allowed for a porosity of {porosity:g} is up to "
+            f"{2.2 * radius:.3g} um; lower it or raise porosity"
+        )
     reach = outline.reach_um
     centers = np.zeros((0, 3))
     candidates = rng.uniform(-reach, reach, (_TRIES, 3))

@@ -124,7 +124,7 @@ def test_truth_of_a_moving_sample_is_its_state_at_mid_scan():
 @pytest.mark.parametrize(
     ("size", "cost"),
     [
-        ({"scan.columns": 76, "scan.rows": 72, "scan.pixel_um": 0.09, "scan.angles": 91, "charging.states": 9}, 1.5),
+        ({"scan.columns": 76, "scan.rows": 72, "scan.pixel_um": 0.09, "scan.angles": 91}, 1.5),
         pytest.param({}, 2.0, marks=pytest.mark.slow),
     ],
 )
@@ -137,6 +137,17 @@ def test_a_slow_scan_blurs_and_a_frozen_sample_does_not(size, cost):
     assert slow["front_width_um"] ** 2 - still["front_width_um"] ** 2 > 0.1**2  # widths add in quadrature
     assert fast["phase_rmse"] == pytest.approx(still["phase_rmse"], rel=0.05)
     assert fast["front_width_um"] == pytest.approx(still["front_width_um"], rel=0.03)
+
+
+@pytest.mark.slow
+def test_enough_states_are_taken_by_default():
+    """As many again change nothing; two would."""
+    size = {"scan.columns": 76, "scan.rows": 72, "scan.pixel_um": 0.09, "scan.angles": 91}
+    by_default = load_study("slow-scan", size)
+    count = len(course_of(by_default, build_sample(by_default)).times_s)
+    chosen, more, few = (loop(size | {"charging.states": n}, "slow-scan")[2]["phase_rmse"] for n in (count, 2 * count, 3))
+    assert chosen == pytest.approx(more, rel=0.02)
+    assert few > 1.1 * more
 
 
 def test_a_clean_series_maps_the_layer():
@@ -226,6 +237,10 @@ def test_results_of_moving_samples_and_series_depend_on_no_thread():
         (LAYER | {"scan.kind": "tomography"}, "a layer lies across the beam"),
         (LAYER | {"scan.first_angle_deg": 10}, "a layer lies across the beam"),
         ({"scan.angles": 1}, "scan.angles is 1"),
+        ({"scan.interval_s": 100.0}, "scan.interval_s is 100"),
+        ({"charging.moving": True}, "charging.moving: is true, but charging.source is 'front'"),
+        ({"charging.imaged": "own"}, "charging.imaged: is 'own', but"),
+        (LAYER | {"electrode.binder.formula": "Fe2O3"}, "allowed is a material without iron"),
         ({"front.speed": [0, 0, 0]}, r"front.speed\[0\] is 0"),
         ({"electrode.particles": 60, "scan.kind": "series", "scan.first_angle_deg": 0, "electrode.size_spread": 0}, "too dense"),
     ],

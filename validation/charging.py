@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from phantom import InputError
+
 
 @dataclass(frozen=True)
 class Charging:
@@ -15,7 +17,7 @@ class Charging:
         Meta(description="'front': front.fraction, for all particles; 'cell': the charge of the cell"),
     ] = "front"
     mean_fraction: Annotated[
-        float, Meta(ge=0, le=1, description="share of the cell's iron that is Fe3+ at the middle of the scan")
+        float, Meta(gt=0, le=1, description="share of the cell's iron that is Fe3+ at the middle of the scan")
     ] = 0.5
     moving: Annotated[bool, Meta(description="the current stays on during the scan; else it pauses and the sample is frozen")] = (
         False
@@ -25,11 +27,18 @@ class Charging:
         Meta(description="an imaged particle is as far as the cell's mean, or at its 'own' state, by its size and barrier"),
     ] = "mean"
     states: Annotated[
-        int,
+        Annotated[int, Meta(ge=3, le=200)] | Literal["auto"],
         Meta(
-            ge=2,
-            le=200,
-            description="states that are projected for a moving sample; frames interpolate between them",
-            extra={"source": "guess: the front should move less than a pixel from one to the next"},
+            description="states that are projected for a moving sample, frames interpolate between them; 'auto': so many that "
+            "the front moves about a quarter of a pixel from one to the next"
         ),
-    ] = 5
+    ] = "auto"
+
+    def check(self) -> None:
+        """InputError for settings that only a cell gives a meaning."""
+        if self.source == "front" and (self.moving or self.imaged == "own"):
+            name, value = ("moving", "true") if self.moving else ("imaged", "'own'")
+            raise InputError(
+                f"charging.{name}: is {value}, but charging.source is 'front', which knows one fraction and no time; "
+                "allowed with source = 'cell'; set that, or leave it out"
+            )

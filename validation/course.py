@@ -14,6 +14,7 @@ from phantom.cell import Charge, charge
 from .study import Study
 
 Array = NDArray[np.float64]
+_STATES = (2, 100)  # steps between states, fewest and most
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,21 @@ def course_of(study: Study, sample: Sample) -> Course:
     if start < 0:
         raise InputError(
             f"charging.mean_fraction: the cell is there after {middle:.0f} s, before half of a scan of {study.scan.time_s:.0f} s "
-            "is over; allowed is later; raise it, shorten the scan or lower cell.c_rate"
+            "is over; allowed is a scan that starts after the charge; shorten it or lower cell.c_rate"
         )
-    times = np.linspace(0, study.scan.time_s, settings.states)
-    rows = []
-    for time in times:
-        mean, imaged = history.at(start + float(time))
-        rows.append(imaged if own else np.full(count, mean))
-    return Course(times, np.array(rows), history, start)
+
+    def fractions(times: Array) -> Array:
+        states = [history.at(start + float(time)) for time in times]
+        return np.array([imaged if own else np.full(count, mean) for mean, imaged in states])
+
+    number = settings.states
+    if number == "auto":
+        first, last = fractions(np.array([0.0, study.scan.time_s]))
+        # The front's way is the volume it passes over its area, a sixth of the diameter for a sphere's surface.
+        way_px = float(((last - first) * sample.diameters_um).max()) / 6 / study.scan.pixel_um
+        number = int(np.clip(np.ceil(4 * way_px), *_STATES)) + 1
+    times = np.linspace(0, study.scan.time_s, number)
+    return Course(times, fractions(times), history, start)
 
 
 def charge_curve(study: Study, course: Course) -> ChargeCurve | None:

@@ -168,8 +168,8 @@ def _edges(count: int, low: int, high: int, voxel: float) -> Edges:
     return (low - count / 2) * voxel, (high - count / 2) * voxel
 
 
-def judgement(pair: Overlay, inner: NDArray[np.bool_], conclusion: Conclusion) -> Figure:
-    """Spectra with their fit and residual, histogram of x, pulls."""
+def judgement(pair: Overlay, inner: NDArray[np.bool_], conclusion: Conclusion, noisy: bool = True) -> Figure:
+    """Spectra with their fit and residual, histogram of x, and pulls where there is noise to compare sigma with."""
     figure = Figure(figsize=(11, 4.4))
     grid = figure.add_gridspec(
         2, 3, height_ratios=(3, 1), left=0.075, right=0.985, top=0.93, bottom=0.12, hspace=0.08, wspace=0.25
@@ -177,24 +177,30 @@ def judgement(pair: Overlay, inner: NDArray[np.bool_], conclusion: Conclusion) -
     spectra = figure.add_subplot(grid[0, 0])
     _spectra(spectra, figure.add_subplot(grid[1, 0], sharex=spectra), conclusion)
     _histogram(figure.add_subplot(grid[:, 1]), pair)
-    _pulls(figure.add_subplot(grid[:, 2]), pair, inner)
+    pulls = figure.add_subplot(grid[:, 2])
+    if noisy:
+        _pulls(pulls, pair, inner)
+    else:
+        pulls.set_axis_off()
+        pulls.text(0.5, 0.5, "a scan without noise:\nsigma has nothing to be compared with", ha="center", fontsize=_POINTS)
     return figure
 
 
 def _spectra(axis: Axes, below: Axes, conclusion: Conclusion) -> None:
-    energies = conclusion.energies_eV
+    energies, places = conclusion.energies_eV, "pixels" if conclusion.map.is_series else "voxels"
     order = np.argsort(energies)
     for name, colour in (("core", _CORE), ("shell", _SHELL)):
         if name not in conclusion.spectra:
             continue
         mean = conclusion.spectra[name]
         fit = conclusion.design @ np.linalg.lstsq(conclusion.design, mean, rcond=None)[0]
-        axis.plot(energies[order], mean[order], "o", ms=4, color=colour, label=f"{name}, mean of voxels")
+        axis.plot(energies[order], mean[order], "o", ms=4, color=colour, label=f"{name}, mean of {places}")
         axis.plot(energies[order], fit[order], "-", lw=1, color=colour, label=f"{name}, fit")
         below.plot(energies[order], 1e3 * (mean - fit)[order], "o-", ms=3, lw=0.7, color=colour)
     axis.set_ylabel("optical depth" if conclusion.map.is_series else "attenuation (1/µm)", fontsize=_POINTS)
     axis.set_title("Spectra and linear combination", fontsize=_POINTS)
-    axis.legend(fontsize=7)
+    if conclusion.spectra:
+        axis.legend(fontsize=7)
     axis.tick_params(labelbottom=False, labelsize=8)
     below.axhline(0, color="0.6", lw=0.7)
     below.set_ylabel("resid.\n(x 1000)" if conclusion.map.is_series else "resid.\n(1/mm)", fontsize=8)
@@ -213,7 +219,8 @@ def _histogram(axis: Axes, pair: Overlay) -> None:
     axis.set_yscale("log")
     axis.set_ylim(1e-2, 100)
     axis.set_xlabel("phase fraction x", fontsize=_POINTS)
-    axis.set_ylabel("share of the particle's voxels (%)", fontsize=_POINTS)
+    places = "particles' pixels" if pair.truth.is_series else "particle's voxels"
+    axis.set_ylabel(f"share of the {places} (%)", fontsize=_POINTS)
     axis.set_title("Histogram of phase fraction", fontsize=_POINTS)
     axis.legend(fontsize=8)
     axis.tick_params(labelsize=8)

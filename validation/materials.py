@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.spectra import design_matrix
-from instrument.attenuation import absorbed_per_um, attenuation_per_um, formula_mass_g_mol
+from instrument.attenuation import absorbed_per_um, attenuation_per_um, formula_mass_g_mol, iron_per_formula
 from instrument.formats import read_spectrum
 from instrument.standards import Standard
 from instrument.xanes import Edge, parametric, tabulated
@@ -44,6 +44,12 @@ def check_physics(study: Study) -> dict[str, Edge]:
             raise InputError(
                 f"study: species.{name}.formula_mass_g_mol is {species.formula_mass_g_mol:g}; allowed for {species.formula} "
                 f"is {mass:.3f} to 0.5 %"
+            )
+    for name in ("binder", "electrolyte"):
+        formula = getattr(study.electrode, name).formula
+        if iron_per_formula(formula) > 0:
+            raise InputError(
+                f"study: electrode.{name}.formula is {formula}; allowed is a material without iron, a species has it"
             )
     edges = sample_edges(study)
     standards = {name: standard_edge(getattr(study.standards, name), name, edges[name]) for name in edges}

@@ -27,6 +27,11 @@ img { max-width: 100%; height: auto; } figure { margin: .5rem 0; } figcaption { 
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; }
 th, td { text-align: left; padding: .15rem .8rem .15rem 0; border-bottom: 1px solid #eaeef2; vertical-align: top; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; }
+@media (max-width: 600px) {
+  figure { overflow-x: auto; } figure img { max-width: none; width: 820px; } figcaption { max-width: 90vw; }
+  tr { display: grid; grid-template-columns: 1fr auto; border-bottom: 1px solid #eaeef2; }
+  th, td { border: none; } td:nth-child(3) { grid-column: 1 / -1; color: #57606a; } th:nth-child(3) { display: none; }
+}
 pre { background: #f6f8fa; padding: .8rem; overflow-x: auto; font-size: .8rem; }
 """
 
@@ -45,7 +50,7 @@ def render(
     lfp = particle & (phase_fraction(pair.truth.amounts, pair.truth.species) < 0.5)
     inner = interior(pair.truth, particle, lfp)
     maps = figures.to_png(figures.moments(pair) if series else figures.slices(pair))
-    judged = figures.to_png(figures.judgement(pair, inner, conclusion))
+    judged = figures.to_png(figures.judgement(pair, inner, conclusion, study.beam.shot_noise))
     fp = pair.truth.species.index("FP")
     detected, incident = scores["photons_detected"], scores["photons_incident"]
     cards = [
@@ -113,7 +118,11 @@ def _charge_section(study: Study, scores: dict[str, Any], pair: Overlay, charge:
 <figcaption>As the cycler recorded it at {study.cell.c_rate:g} C until the scan was over: {scores["capacity_mAh_per_g"]:.1f} of
 169.9 mAh/g. Charge counted says {scores["charge_fraction"]:.3f} of the cell's iron is Fe3+ at the middle of the scan; the imaged
 sample, {"each particle at its own state" if study.charging.imaged == "own" else "taken to be as far as the cell's mean"},
-{"kept changing" if study.charging.moving else "was frozen: the current paused"} during the scan. Population, diffusivity and
+{"kept changing" if study.charging.moving else "was frozen: the current paused"} during the scan{
+        "; the cell reached its cutoff before the scan was over"
+        if study.charging.moving and charge.current_mA[-1] < 0.5 * charge.current_mA[1]
+        else ""
+    }. Population, diffusivity and
 resistance of the cell are guesses.</figcaption></figure>
 """
 

@@ -202,8 +202,10 @@ def forecast(study: Study) -> dict[str, float]:
     coarse = replace(scan, columns=columns, rows=rows, pixel_um=pitch_um, angles=views)
     small = replace(study, scan=coarse)
     sample = build_sample(small)
-    course = course_of(replace(study, charging=replace(study.charging, moving=False)), sample)
-    phantom, components = project_course(sample, course, small)
+    course = course_of(study, sample)
+    states = len(course.times_s)
+    halfway = replace(course, times_s=np.zeros(1), fractions=course.at(scan.time_s / 2)[None])
+    phantom, components = project_course(sample, halfway, small)
     dose = scan_dose_MGy(components, phantom.voxel_um, study, tuple(phantom.fillers))
     energies, fine = len(scan.energies_eV), scan.oversampling
     series = scan.kind == "series"
@@ -212,7 +214,6 @@ def forecast(study: Study) -> dict[str, float]:
     depth = sample.grid.shape[1] * phantom.voxel_um / scan.pixel_um if study.electrode.particles else scan.columns
     fine_voxels = pixels * depth * fine**3
     found = pixels * (scan.angles if series else scan.columns)
-    states = study.charging.states if study.charging.moving and course.charge else 1
     volumes = 2 + len(phantom.fillers)
     truth = volumes * fine_voxels * 4 / 1e9
     paths = (2 * states + len(phantom.fillers)) * (1 if series else scan.angles) * pixels * fine**2 * 4 / 1e9

@@ -115,6 +115,7 @@ def study_from(values: dict[str, Any]) -> Study:
         raise InputError(_explain(str(error), values)) from None
     study.scan.check()
     study.front.check()
+    study.charging.check()
     return study
 
 

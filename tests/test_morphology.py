@@ -51,7 +51,7 @@ def test_an_outline_has_the_extents_asked_for(shape, semi_axes, exponent, roughn
 )
 def test_a_particle_has_the_volume_asked_for(shape, volume, roughness, seed):
     _, lfp = solid(
-        Particle(volume_um3=volume, shape=shape, roughness=roughness, orientation_deg="random"), seed, (56, 56, 56), 0.1
+        Particle(volume_um3=volume, shape=shape, roughness=roughness, orientation_deg="random"), seed, (66, 66, 66), 0.1
     )
     assert lfp.sum(dtype=float) * 0.1**3 == pytest.approx(volume, rel=0.01)
 

@@ -17,6 +17,7 @@ Volume = NDArray[np.float32]
 _Speed = Annotated[float, Meta(ge=0.01, le=100)]
 _Share = Annotated[float, Meta(ge=0, le=1)]
 _FADE_STEPS = 5  # constant speeds that stand for one smooth change
+_SHARP = 1e-6  # a change of speed over less of the charge is a step
 _NO_KINETICS = "guess: no measured kinetic anisotropy was found"
 
 
@@ -112,7 +113,7 @@ class Front:
         logs = np.log([self.speed, *self.later_speed])
         value = logs[0]
         for k, start in enumerate(self.later_from):
-            share = (fraction - start) / self.fade + 0.5 if self.fade else float(fraction >= start)
+            share = (fraction - start) / self.fade + 0.5 if self.fade > _SHARP else float(fraction >= start)
             value = value + np.clip(share, 0, 1) * (logs[k + 1] - logs[k])
         return np.asarray(np.exp(value))
 
@@ -120,7 +121,7 @@ class Front:
         """Bulk fractions at which speeds or active faces change, from 0."""
         knots = {0.0, *self.face_start}
         for start in self.later_from:
-            knots |= {float(k) for k in start + self.fade * np.linspace(-0.5, 0.5, _FADE_STEPS if self.fade else 1)}
+            knots |= {float(k) for k in start + self.fade * np.linspace(-0.5, 0.5, _FADE_STEPS if self.fade > _SHARP else 1)}
         return sorted(k for k in knots if 0 <= k < 1)
 
 

@@ -92,8 +92,9 @@ def exposed_share(found: AmountMap, smoothing_px: float = 1.0) -> float | None:
     """
     amounts = gaussian_filter(np.nan_to_num(found.amounts), (0, *[smoothing_px] * 3))
     particle = amounts.sum(axis=0) >= 0.5
-    core = particle & (np.nan_to_num(phase_fraction(amounts, found.species), nan=1.0) < 0.5)
-    if core.sum() < 50 or not _two_phases(np.nan_to_num(phase_fraction(amounts, found.species))[particle]):
+    x = phase_fraction(amounts, found.species)  # a number wherever there is particle
+    core = particle & (x < 0.5)
+    if core.sum() < 50 or not _two_phases(x[particle]):
         return None
     open_faces = faces = 0
     for axis in range(3):

@@ -15,12 +15,13 @@ from threadpoolctl import threadpool_limits
 from instrument.measurement import InputError, Measurement, Spectrum
 
 from .fbp import Filter, FilteredBackprojection
+from .mapping import Mapping
 from .noise import NoiseModel, measure_noise
 from .normalize import Rays, optical_depth
-from .result import AmountMap, Flag, fp_index, phase_fraction, phase_fraction_sigma
+from .result import AmountMap, Flag, fp_index
 from .series import fit_series
-from .spectra import Background, design_matrix, linear_combination, standards_matrix
-from .tally import Tally, tally
+from .spectra import Background, design_matrix, standards_matrix
+from .tally import Tally
 
 Array = NDArray[np.float64]
 Volume = NDArray[np.float32]
@@ -109,12 +110,8 @@ def _tomography(
     """Reconstruct every energy, then fit every voxel."""
     transform_of = _engine(settings, scan, np.mean([noise.correlation for noise in noises], axis=0))
     n = scan.columns
-    shape = (scan.rows, n, n)
-    amounts = np.zeros((len(names), *shape), np.float32)
-    amounts_sigma = np.zeros_like(amounts)
-    sigma = np.zeros(shape, np.float32)
-    flags = np.zeros(shape, np.uint8)
-    outside = _outside(n, scan.center_px)
+    mapping = Mapping(names, (scan.rows, n, n), design, weights)
+    outside = np.where(_outside(n, scan.center_px), Flag.OUTSIDE, 0).astype(np.uint8)
 
     def run(block: slice) -> Tally:
         transform = transform_of(block)
@@ -126,17 +123,8 @@ def _tomography(
             rays = optical_depth(scan.projections[i, :, block], noise, block)
             mu[i], variance[i] = transform(rays)
             repaired += rays.repaired
-        mu, variance = mu.reshape(len(mu), -1), variance.reshape(len(mu), -1)
-        found = linear_combination(mu, variance, design, weights, len(names))
-        covariance = found.covariance.reshape(len(names), len(names), *grid)
-        amounts[:, block] = found.amounts.reshape(len(names), *grid)
-        amounts_sigma[:, block] = np.sqrt(np.einsum("ii...->i...", covariance))
-        sigma[block] = phase_fraction_sigma(amounts[:, block], covariance, names)
-        poor = found.chi2 - found.dof > 5 * np.sqrt(2 * np.maximum(found.dof, 1))
-        flags[block] |= np.where(poor.reshape(grid), Flag.POOR_FIT, 0).astype(np.uint8)
-        flags[block] |= np.where(outside, Flag.OUTSIDE, 0).astype(np.uint8)
-        flags[block] |= np.where(repaired > 0, Flag.REPAIRED, 0).astype(np.uint8)[:, None, None]
-        return tally(mu, found.amounts, names, found.chi2, found.dof, int(repaired.sum()))
+        mapping.flags[block] |= outside
+        return mapping.fill(block, mu, variance, repaired[:, None, None])
 
     blocks = [slice(low, min(low + _ROWS_A_BLOCK, scan.rows)) for low in range(0, scan.rows, _ROWS_A_BLOCK)]
     tallies = []
@@ -147,9 +135,7 @@ def _tomography(
             if progress:
                 progress("analyze", len(tallies), len(blocks))
 
-    flags |= np.where(np.isnan(phase_fraction(amounts, names)), Flag.NO_IRON, 0).astype(np.uint8)
-    result = AmountMap(names, amounts, scan.pixel_um, amounts_sigma=amounts_sigma, phase_fraction_sigma=sigma, flags=flags)
-    return result, functools.reduce(operator.add, tallies)
+    return mapping.result(scan.pixel_um), functools.reduce(operator.add, tallies)
 
 
 def _energy_weights(scan: Measurement, noises: list[NoiseModel]) -> Array:

@@ -135,8 +135,8 @@ def core_shell(body: Body, front: Front, rng: np.random.Generator) -> Volume:
     then stands is the source of what follows (Huygens), together with the faces that react by then.
     """
     knots = front.regimes()
-    points, near = body.points[body.near], body.near
-    share = body.share[near]
+    near = body.near
+    points, share = body.points[near], body.share[near]
     whole = float(share.sum())
     crack_points, crack_normals = body.voids.faces(float(np.abs(body.surface).max()) * 1.5, body.step_um)
     inside = _depth(body, crack_points) > 0

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from analysis.pipeline import Conclusion
 from analysis.result import phase_fraction
 from instrument.measurement import ChargeCurve
+from phantom.cell import THEORETICAL_mAh_g
 
 from .scores import Overlay
 
@@ -20,7 +21,6 @@ Array = NDArray[np.float64]
 Values = NDArray[np.float32]
 Edges = tuple[float, float]
 _CORE, _SHELL, _TRUTH = "#3b528b", "#c98a00", "#444444"
-_THEORY = 169.9  # mAh/g, one electron per iron
 _PHASE, _ERROR = (0.0, 1.0), (-0.5, 0.5)
 _POINTS = 9  # size of titles and axis labels
 # Name of the cut, fixed axis, horizontal and vertical axis of the picture.
@@ -128,8 +128,8 @@ def charge_curve(curve: ChargeCurve, pair: Overlay, scan_s: float, moving: bool)
     figure = Figure(figsize=(11, 3.6))
     left, right = figure.subplots(1, 2, gridspec_kw={"left": 0.07, "right": 0.985, "top": 0.93, "bottom": 0.16, "wspace": 0.2})
     left.plot(curve.capacity_mAh_per_g, curve.voltage_V, color=_CORE, lw=1.2)
-    left.axvline(_THEORY, color=_TRUTH, ls=":", lw=1)
-    left.text(_THEORY - 2, 4.2, "theory", rotation=90, ha="right", va="top", fontsize=8, color=_TRUTH)
+    left.axvline(THEORETICAL_mAh_g, color=_TRUTH, ls=":", lw=1)
+    left.text(THEORETICAL_mAh_g - 2, 4.2, "theory", rotation=90, ha="right", va="top", fontsize=8, color=_TRUTH)
     left.set_xlim(0, 175)
     left.set_ylim(3.0, 4.3)
     left.set_xlabel("capacity (mAh/g)", fontsize=_POINTS)
@@ -145,7 +145,9 @@ def charge_curve(curve: ChargeCurve, pair: Overlay, scan_s: float, moving: bool)
         solid_capstyle="round",
     )
     left.legend(fontsize=8, loc="upper left")
-    right.plot(curve.time_s / 3600, curve.capacity_mAh_per_g / _THEORY, color=_CORE, lw=1.2, label="cell, by charge counted")
+    right.plot(
+        curve.time_s / 3600, curve.capacity_mAh_per_g / THEORETICAL_mAh_g, color=_CORE, lw=1.2, label="cell, by charge counted"
+    )
     fp = pair.truth.species.index("FP")
     times = pair.result.time_s if pair.result.is_series else None
     for m, name, marker, colour in ((pair.truth, "sample, truth", "o", _TRUTH), (pair.result, "sample, recovered", "x", _SHELL)):

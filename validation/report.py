@@ -6,6 +6,7 @@ from typing import Any
 from analysis.pipeline import Conclusion
 from analysis.result import phase_fraction
 from instrument.measurement import ChargeCurve
+from phantom.cell import THEORETICAL_mAh_g
 
 from . import figures
 from .score_names import MEANING
@@ -116,7 +117,8 @@ def _charge_section(study: Study, scores: dict[str, Any], pair: Overlay, charge:
     return f"""<h2>Charge</h2>
 <figure><img alt="Voltage and bulk fraction against capacity" src="{picture}">
 <figcaption>As the cycler recorded it at {study.cell.c_rate:g} C until the scan was over: {scores["capacity_mAh_per_g"]:.1f} of
-169.9 mAh/g. Charge counted says {scores["charge_fraction"]:.3f} of the cell's iron is Fe3+ at the middle of the scan; the imaged
+{THEORETICAL_mAh_g:.1f} mAh/g. Charge counted says {
+        scores["charge_fraction"]:.3f} of the cell's iron is Fe3+ at the middle of the scan; the imaged
 sample, {"each particle at its own state" if study.charging.imaged == "own" else "taken to be as far as the cell's mean"},
 {"kept changing" if study.charging.moving else "was frozen: the current paused"} during the scan{
         "; the cell reached its cutoff before the scan was over"

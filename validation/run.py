@@ -206,7 +206,7 @@ def forecast(study: Study) -> dict[str, float]:
     states = len(course.times_s)
     halfway = replace(course, times_s=np.zeros(1), fractions=course.at(scan.time_s / 2)[None])
     phantom, components = project_course(sample, halfway, small)
-    dose = scan_dose_MGy(components, phantom.voxel_um, study, tuple(phantom.fillers))
+    dose = scan_dose_MGy(components, phantom.voxel_um, study)
     energies, fine = len(scan.energies_eV), scan.oversampling
     series = scan.kind == "series"
     frames = energies * (scan.angles + scan.flats + scan.darks)

@@ -140,7 +140,7 @@ def project_amounts(volumes: Image, study: Study, voxel_um: float, threads: int 
     if scan.kind == "series" and scan.first_angle_deg == 0:
         return np.asarray(volumes.sum(axis=2)[:, None] * np.float32(voxel_um))
     angles = scan.angles_rad[:1] if scan.kind == "series" else scan.angles_rad
-    return np.stack([project(volume, angles, voxel_um, threads).astype(np.float32) for volume in volumes])
+    return np.stack([project(volume, angles, voxel_um, threads) for volume in volumes])
 
 
 def record_components(
@@ -202,7 +202,7 @@ def record_components(
     if progress:
         progress("standards", 1, 1)
     truth, fillers = _truth(components, phantom, study)
-    dose = scan_dose_MGy(components, phantom.voxel_um, study, tuple(phantom.fillers), edges)
+    dose = scan_dose_MGy(components, phantom.voxel_um, study, edges)
     return Simulation(truth, phantom.rotation, target, standards, None, None, dose, fillers=fillers)
 
 
@@ -228,21 +228,18 @@ def _truth(components: Components, phantom: Phantom, study: Study) -> tuple[Amou
     return AmountMap(phantom.species, amounts, phantom.voxel_um, width, axes="time:y:x", time_s=times), fillers
 
 
-def scan_dose_MGy(
-    components: Components, sample_um: float, study: Study, fillers: tuple[str, ...] = (), edges: dict[str, Edge] | None = None
-) -> float:
-    """Mean dose of the sample's particles over all views and energies of a study."""
-    materials = coefficients(study, fillers, edges)
+def scan_dose_MGy(components: Components, sample_um: float, study: Study, edges: dict[str, Edge] | None = None) -> float:
+    """Mean dose of the sample's particles over all views and energies of a study; what fills the space between takes none."""
+    materials = coefficients(study, (), edges)
     energies = np.array(study.scan.energies_eV)
-    count = components.moving.shape[1]
     paths = components.moving[len(components.times_s) // 2]
     views = np.linspace(0, paths.shape[1] - 1, min(_DOSE_VIEWS, paths.shape[1])).astype(int)
     return mean_dose_MGy(
         paths[:, views],
-        materials.attenuation_per_um[:count],
-        materials.absorbed_per_um[:count],
+        materials.attenuation_per_um,
+        materials.absorbed_per_um,
         energies,
-        materials.density_g_cm3[:count],
+        materials.density_g_cm3,
         np.full(len(energies), study.beam.photons_per_pixel / study.scan.pixel_um**2),
         study.scan.angles,
         sample_um,

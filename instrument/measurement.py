@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from phantom.errors import InputError
 
-__all__ = ["ChargeCurve", "InputError", "Measurement", "Spectrum"]
+__all__ = ["ChargeCurve", "Header", "InputError", "Measurement", "Spectrum"]
 
 Array = NDArray[np.float64]
 CHARGE_COLUMNS = ("time_s", "current_mA", "voltage_V", "capacity_mAh_per_g")
@@ -51,13 +51,57 @@ class Spectrum:
 
 
 @dataclass(frozen=True)
+class Header:
+    """A scan without its frames: what is known before the first one is taken. Fields as in `Measurement`.
+
+    `shape` is (rows, columns); `flats` and `darks` count those at each energy.
+    """
+
+    energies_eV: Array
+    angles_rad: Array
+    time_s: Array
+    pixels_um: Array
+    center_px: float
+    exposure_s: float
+    shape: tuple[int, int]
+    flats: int
+    darks: int
+    start_s: float = 0.0
+
+    def frames_shape(self, name: str) -> tuple[int, int, int, int]:
+        """Shape (energy, frame, row, column) of the 'projections', 'flats' or 'darks'."""
+        count = {"projections": len(self.angles_rad), "flats": self.flats, "darks": self.darks}[name]
+        return (len(self.energies_eV), count, *self.shape)
+
+    def measurement(self, projections: Any, flats: Any, darks: Any) -> "Measurement":
+        """The scan with its frames, or with what will hold them."""
+        return Measurement(
+            self.energies_eV,
+            self.angles_rad,
+            self.time_s,
+            projections,
+            flats,
+            darks,
+            self.pixels_um,
+            self.center_px,
+            self.exposure_s,
+            self.start_s,
+        )
+
+    def in_memory(self) -> "Measurement":
+        """The scan with empty numpy arrays, to be filled."""
+        return self.measurement(*(np.empty(self.frames_shape(name), np.uint16) for name in ("projections", "flats", "darks")))
+
+
+@dataclass(frozen=True)
 class Measurement:
     """An energy scan of tomograms. Arrays may be numpy arrays or open HDF5 datasets, read by energy or row.
 
     projections (energy, angle, row, column), flats and darks (energy, n, row, column), counts;
-    angles_rad (angle,), energies_eV (energy,); `time_s` (energy, angle) says when a projection was taken; `center_px` is
-    the column of the rotation axis. Where all angles are equal the scan is a series: projections taken one
-    after the other in the same view.
+    angles_rad (angle,), energies_eV (energy,); `time_s` (energy, angle) says when a projection was taken, s after the
+    scan's start at `start_s` (s since 1970, UTC); `pixels_um` (energy,) is the pixel on the sample as the beamline
+    states it; `center_px` is the column of the rotation axis. Where all angles are equal the scan is a series:
+    projections taken one after the other in the same view.
     """
 
     energies_eV: Array
@@ -66,9 +110,10 @@ class Measurement:
     projections: Any
     flats: Any
     darks: Any
-    pixel_um: float
+    pixels_um: Array
     center_px: float
     exposure_s: float
+    start_s: float = 0.0
 
     def __post_init__(self) -> None:
         found = tuple(self.projections.shape)
@@ -80,13 +125,18 @@ class Measurement:
                 raise InputError(
                     f"scan: {name} have shape {tuple(frames.shape)}; allowed ({wanted[0]}, n, {found[2]}, {found[3]})"
                 )
-        if not (np.isfinite(self.pixel_um) and self.pixel_um > 0):
-            raise InputError(f"scan: pixel_um is {self.pixel_um}; allowed more than 0")
+        if self.pixels_um.shape != wanted[:1] or not np.all(np.isfinite(self.pixels_um) & (self.pixels_um > 0)):
+            raise InputError(f"scan: pixels_um are {self.pixels_um}; allowed more than 0, one for each of {wanted[0]} energies")
         if self.time_s.shape != wanted:
             raise InputError(f"scan: time_s has shape {self.time_s.shape}; allowed {wanted}, one for each energy and angle")
         for name, values in (("energies_eV", self.energies_eV), ("angles_rad", self.angles_rad), ("time_s", self.time_s)):
             if not np.all(np.isfinite(values)):
                 raise InputError(f"scan: {name} hold values that are not finite")
+
+    @property
+    def pixel_um(self) -> float:
+        """Pixel on the sample at the first energy."""
+        return float(self.pixels_um[0])
 
     @property
     def is_series(self) -> bool:

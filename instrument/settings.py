@@ -1,6 +1,7 @@
 """Settings of the instrument and of a scan: the study's tables beam, optics, stage, camera and scan."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Annotated, Literal
 
 import numpy as np
@@ -196,6 +197,19 @@ class Scan:
     ] = 0.0
     oversampling: Annotated[int, Meta(ge=2, le=8, description="samples of the truth across a pixel, along each direction")] = 2
 
+    start: Annotated[
+        str,
+        Meta(
+            pattern=r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\dZ$",
+            description="date and time (UTC) at which the simulated scan starts; the dates in its files follow",
+        ),
+    ] = "2026-01-15T08:00:00Z"
+
+    @property
+    def start_s(self) -> float:
+        """Start of the scan, s since 1970, UTC."""
+        return datetime.fromisoformat(self.start).timestamp()
+
     @property
     def angles_rad(self) -> Array:
         """Nominal angles, radian, (angle,)."""
@@ -224,6 +238,12 @@ class Scan:
 
     def check(self) -> None:
         """InputError for energies or angles that make no scan."""
+        try:
+            datetime.fromisoformat(self.start)
+        except ValueError as error:
+            raise InputError(
+                f"study: scan.start is {self.start!r}; allowed is a date ({error}); write 2026-01-15T08:00:00Z"
+            ) from None
         if len(set(self.energies_eV)) < 2:
             raise InputError(f"study: scan.energies_eV holds {len(set(self.energies_eV))} different energy; allowed at least 2")
         if self.kind == "series":

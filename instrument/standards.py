@@ -9,7 +9,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from .components import frozen
-from .measurement import Measurement, Spectrum
+from .measurement import Header, Spectrum
 from .microscope import record
 from .settings import Instrument
 
@@ -74,17 +74,17 @@ def measure_standard(
     """
     shape = (_FILM_PX, _FILM_PX)
     n = standard.frames
-    film = Measurement(
-        energies_eV=energies_eV,
-        angles_rad=np.zeros(n),
-        time_s=np.zeros((len(energies_eV), n)),
-        projections=np.empty((len(energies_eV), n, *shape), np.uint16),
-        flats=np.empty((len(energies_eV), n, *shape), np.uint16),
-        darks=np.empty((len(energies_eV), n, *shape), np.uint16),
-        pixel_um=pixel_um,
-        center_px=(_FILM_PX - 1) / 2,
-        exposure_s=1.0,
-    )
+    film = Header(
+        energies_eV,
+        np.zeros(n),
+        np.zeros((len(energies_eV), n)),
+        np.full(len(energies_eV), pixel_um),
+        (_FILM_PX - 1) / 2,
+        1.0,
+        shape,
+        n,
+        n,
+    ).in_memory()
     # A uniform film needs no finer grid than the pixel.
     paths = np.full((1, n, *shape), standard.thickness_um, np.float32)
     record(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instrument.components import Components, frozen
-from instrument.formats import read_charge
+from instrument.files.text import read_charge
 from instrument.settings import Scan
 from phantom import InputError
 from phantom.cell import THEORETICAL_mAh_g

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instrument.cycler import Cycler, record_charge
-from instrument.formats import read_charge, write_charge
+from instrument.files.text import read_charge, write_charge
 from instrument.measurement import CHARGE_COLUMNS, ChargeCurve
 from phantom.cell import Cell, charge
 from phantom.errors import InputError

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from analysis.result import AmountMap
-from instrument.formats import new_scan, open_scan, read_spectrum, whole_file, write_spectrum
-from instrument.measurement import Spectrum
+from instrument.files.hdf5 import whole_file
+from instrument.files.native import new_scan, open_scan
+from instrument.files.text import read_spectrum, write_spectrum
+from instrument.measurement import Header, Spectrum
 from phantom import InputError
 from validation.files import read_map, write_map
 
@@ -53,7 +55,8 @@ def test_other_axes_and_voxels(tmp_path):
 
 def make_scan(path: Path):
     energies, angles, times = np.array([7100.0, 7126.0]), np.array([0.0, 1.0, 2.0]), np.arange(6.0).reshape(2, 3)
-    with new_scan(path, energies, angles, times, (8, 10), 2, 2, 0.06, 4.5, 0.05) as scan:
+    header = Header(energies, angles, times, np.full(2, 0.06), 4.5, 0.05, (8, 10), 2, 2, 1e9)
+    with new_scan(path, header) as scan:
         scan.projections[...] = 7
         scan.flats[...] = 9
 
@@ -65,8 +68,8 @@ def test_scans_round_trip_and_hold_no_truth(tmp_path):
         assert (scan.projections[...] == 7).all()
         assert (scan.pixel_um, scan.center_px, scan.exposure_s) == (0.06, 4.5, 0.05)
     with h5py.File(tmp_path / "scan.h5") as file:
-        assert set(file) == {"energies_eV", "angles_rad", "time_s", "projections", "flats", "darks"}
-        assert set(file.attrs) == {"format_version", "pixel_um", "center_px", "exposure_s", "axes"}
+        assert set(file) == {"energies_eV", "angles_rad", "time_s", "pixels_um", "projections", "flats", "darks"}
+        assert set(file.attrs) == {"format_version", "pixel_um", "center_px", "exposure_s", "start_s", "axes"}
 
 
 @pytest.mark.parametrize("reader", ["scan", "map"])

@@ -9,7 +9,7 @@ from instrument import effects
 from instrument.components import frozen
 from instrument.dose import mean_dose_MGy
 from instrument.frame import Frame
-from instrument.measurement import Measurement
+from instrument.measurement import Header
 from instrument.microscope import expose, record
 from instrument.randomness import generator
 from instrument.settings import FULL_SCALE_ADU, Beam, Camera, Instrument, Optics, Stage
@@ -31,17 +31,17 @@ def frame(kind="scan", index=0, shutter_open=True, seed=1, oversampling=2):
 
 def empty_scan(energies, angles=3, shape=(6, 8), flats=2, darks=2):
     n = len(energies)
-    return Measurement(
+    return Header(
         np.array(energies, float),
         np.linspace(0, 3, angles),
         np.zeros((n, angles)),
-        np.zeros((n, angles, *shape), np.uint16),
-        np.zeros((n, flats, *shape), np.uint16),
-        np.zeros((n, darks, *shape), np.uint16),
-        PIXEL,
+        np.full(n, PIXEL),
         (shape[1] - 1) / 2,
         0.05,
-    )
+        shape,
+        flats,
+        darks,
+    ).in_memory()
 
 
 @given(depth=st.floats(0, 4))

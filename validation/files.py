@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.result import AmountMap, phase_fraction
-from instrument.formats import FORMAT_VERSION, dataset, open_hdf5, whole_file
+from instrument.files.hdf5 import FORMAT_VERSION, dataset, open_hdf5, whole_file
 from phantom import InputError
 
 _LARGEST_AMOUNT = 1e4  # 1 is a voxel full of LFP

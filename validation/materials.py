@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from analysis.spectra import design_matrix
 from instrument.attenuation import absorbed_per_um, attenuation_per_um, formula_mass_g_mol, iron_per_formula
-from instrument.formats import read_spectrum
+from instrument.files.text import read_spectrum
 from instrument.standards import Standard
 from instrument.xanes import Edge, parametric, tabulated
 from phantom import InputError, Species

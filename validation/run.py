@@ -15,7 +15,8 @@ import numpy as np
 
 from analysis.phases import exposed_share, shell_thickness
 from analysis.pipeline import Conclusion, analyze, check_tomopy
-from instrument.formats import open_scan, read_spectrum, write_charge, write_spectrum
+from instrument.files.native import open_scan
+from instrument.files.text import read_spectrum, write_charge, write_spectrum
 from instrument.measurement import ChargeCurve
 from phantom import InputError
 

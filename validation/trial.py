@@ -13,8 +13,8 @@ from instrument.attenuation import attenuation_per_um
 from instrument.components import Components
 from instrument.dose import mean_dose_MGy
 from instrument.effects import FWHM_PER_SIGMA
-from instrument.formats import new_scan
-from instrument.measurement import ChargeCurve, Measurement, Spectrum
+from instrument.files.native import new_scan
+from instrument.measurement import ChargeCurve, Header, Measurement, Spectrum
 from instrument.microscope import record
 from instrument.projector import project
 from instrument.randomness import generator
@@ -158,36 +158,20 @@ def record_components(
     edges = edges or sample_edges(study)
     energies = np.array(scan.energies_eV)
     materials = coefficients(study, tuple(phantom.fillers), edges)
-    shape = (scan.rows, scan.columns)
-    center_px = (scan.columns - 1) / 2 + study.stage.center_offset_px
+    header = Header(
+        energies,
+        scan.angles_rad,
+        scan.frame_time_s,
+        np.full(len(energies), scan.pixel_um),
+        (scan.columns - 1) / 2 + study.stage.center_offset_px,
+        scan.exposure_s,
+        (scan.rows, scan.columns),
+        scan.flats,
+        scan.darks,
+        scan.start_s,
+    )
     with ExitStack() as stack:
-        if scan_file is None:
-            target = Measurement(
-                energies,
-                scan.angles_rad,
-                scan.frame_time_s,
-                projections=np.empty((len(energies), scan.angles, *shape), np.uint16),
-                flats=np.empty((len(energies), scan.flats, *shape), np.uint16),
-                darks=np.empty((len(energies), scan.darks, *shape), np.uint16),
-                pixel_um=scan.pixel_um,
-                center_px=center_px,
-                exposure_s=scan.exposure_s,
-            )
-        else:
-            target = stack.enter_context(
-                new_scan(
-                    scan_file,
-                    energies,
-                    scan.angles_rad,
-                    scan.frame_time_s,
-                    shape,
-                    scan.flats,
-                    scan.darks,
-                    scan.pixel_um,
-                    center_px,
-                    scan.exposure_s,
-                )
-            )
+        target = header.in_memory() if scan_file is None else stack.enter_context(new_scan(scan_file, header))
         record(
             components,
             materials.attenuation_per_um,

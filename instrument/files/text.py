@@ -1,123 +1,13 @@
-"""Files: the native scan, spectra, charge curves, and the rule that a file appears whole or not at all."""
+"""Spectra and charge curves as text."""
 
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from phantom.errors import InputError
 
-from .measurement import CHARGE_COLUMNS, ChargeCurve, Measurement, Spectrum
-
-Array = NDArray[np.float64]
-FORMAT_VERSION = 1
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary neighbour of `path` that takes its place on success and vanishes on failure.
-
-    Raises InputError where the folder cannot be written.
-    """
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-        os.close(handle)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); choose a folder you may write to with -o") from error
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def open_hdf5(path: Path, what: str) -> Iterator[h5py.File]:
-    """An HDF5 file for reading; InputError where it is missing, empty, truncated or no HDF5 file."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such {what} file")
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise InputError(
-            f"{path}: not a readable HDF5 file ({path.stat().st_size} bytes; empty, truncated or another format); "
-            f"allowed is a {what} file; write it again"
-        ) from error
-    with file:
-        try:
-            yield file
-        except OSError as error:
-            raise InputError(f"{path}: its data cannot be read ({error}); the file is damaged, write it again") from error
-
-
-def dataset(file: h5py.File, name: str, dimensions: int) -> h5py.Dataset:
-    """A numeric dataset with so many dimensions, or InputError."""
-    found = file.get(name)
-    if not isinstance(found, h5py.Dataset) or found.ndim != dimensions or found.dtype.kind not in "iuf":
-        what = "missing" if found is None else f"not numbers with {dimensions} dimensions"
-        raise InputError(f"{file.filename}: /{name} is {what}; is this a txm-twin file?")
-    return found
-
-
-@contextmanager
-def new_scan(
-    path: Path,
-    energies_eV: Array,
-    angles_rad: Array,
-    time_s: Array,
-    shape: tuple[int, int],
-    flats: int,
-    darks: int,
-    pixel_um: float,
-    center_px: float,
-    exposure_s: float,
-) -> Iterator[Measurement]:
-    """A native scan file to be filled energy by energy; it appears at `path` when the block ends."""
-    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
-        n = len(energies_eV)
-        file["energies_eV"], file["angles_rad"], file["time_s"] = energies_eV, angles_rad, time_s
-        for name, frames in (("projections", len(angles_rad)), ("flats", flats), ("darks", darks)):
-            file.create_dataset(name, (n, frames, *shape), np.uint16)
-        file.attrs.update(
-            {
-                "format_version": FORMAT_VERSION,
-                "pixel_um": pixel_um,
-                "center_px": center_px,
-                "exposure_s": exposure_s,
-                "axes": "energy:angle:row:column",
-            }
-        )
-        yield _measurement(file)
-
-
-@contextmanager
-def open_scan(path: Path) -> Iterator[Measurement]:
-    """A native scan, its frames read when they are needed. Raises InputError for what is no such file."""
-    with open_hdf5(path, "scan") as file:
-        yield _measurement(file)
-
-
-def _measurement(file: h5py.File) -> Measurement:
-    frames = {name: dataset(file, name, 4) for name in ("projections", "flats", "darks")}
-    values = {}
-    for name in ("pixel_um", "center_px", "exposure_s"):
-        if not isinstance(file.attrs.get(name), (int, float, np.number)):
-            raise InputError(f"{file.filename}: attribute {name} is missing or no number; is this a txm-twin scan?")
-        values[name] = float(file.attrs[name])
-    return Measurement(
-        energies_eV=np.asarray(dataset(file, "energies_eV", 1)[...], float),
-        angles_rad=np.asarray(dataset(file, "angles_rad", 1)[...], float),
-        time_s=np.asarray(dataset(file, "time_s", 2)[...], float),
-        **frames,
-        **values,
-    )
+from ..measurement import CHARGE_COLUMNS, ChargeCurve, Spectrum
+from .hdf5 import whole_file
 
 
 def write_spectrum(path: Path, spectrum: Spectrum, density_g_cm3: float) -> None:

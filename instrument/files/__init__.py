@@ -1,0 +1,1 @@
+"""Files: scans in the layouts that beamlines and their programs use, spectra, charge curves."""

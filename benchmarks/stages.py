@@ -10,7 +10,7 @@ import numpy as np
 from analysis.phases import front_displacement
 from analysis.result import AmountMap
 from validation import analyze, load_study, score, simulate
-from validation.trial import build_sample
+from validation.projection import build_sample
 
 STAGES = ("initial", "partial", "middle", "end")
 

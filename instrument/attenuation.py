@@ -15,6 +15,7 @@ Array = NDArray[np.float64]
 
 IRON = 26
 EDGE_EV = 7112.0
+HC_EV_UM = 1.23984198
 # Fe K fluorescence leaves the particle: yield and mean energy of the K-alpha doublet.
 FLUORESCENCE_YIELD = float(xraylib.FluorYield(IRON, xraylib.K_SHELL))
 K_ALPHA_EV = float(xraylib.LineEnergy(IRON, xraylib.KA_LINE)) * 1e3
@@ -112,3 +113,14 @@ def absorbed_per_um(formula: str, formula_mol_cm3: float, energies_eV: ArrayLike
     base, edge = attenuation_parts(formula, formula_mol_cm3, energies_eV, normalized)
     energies = np.atleast_1d(np.asarray(energies_eV, float))
     return base + edge * (1 - FLUORESCENCE_YIELD * K_ALPHA_EV / energies)
+
+
+def phase_rad_per_um(formula: str, formula_mol_cm3: float, energies_eV: ArrayLike) -> Array:
+    """Phase that a wave gains against vacuum, -2 pi delta / lambda, radian per um, shape of `energies_eV`; negative.
+
+    delta from xraylib's refractive index, with its atomic, not its near-edge, anomalous dispersion.
+    """
+    energies = np.atleast_1d(np.asarray(energies_eV, float))
+    density = formula_mol_cm3 * formula_mass_g_mol(formula)
+    decrement = np.array([1 - xraylib.Refractive_Index_Re(formula, energy * 1e-3, density) for energy in energies])
+    return np.asarray(-2 * np.pi * decrement * energies / HC_EV_UM)

@@ -1,6 +1,9 @@
 """The sample projected: what every frame is a weighted sum of."""
 
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,41 +13,61 @@ Image = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Components:
-    """Projected amounts and volume shares, um, on the fine grid.
+class Matter:
+    """What the components do to X-rays: functions of energies (n,), eV, that give (component, n) per unit amount or share.
 
-    `moving` (state, species, view, row, column) are the species that charge moves, at the times `times_s` (state,);
-    between two states a frame interpolates. `still` (filler, view, row, column) do not change. With one view
-    all frames look along the same line.
+    Components are the species, then the fillers; the phase is that which the wave gains against vacuum, negative for matter.
     """
 
-    moving: Image
-    times_s: Array
-    still: Image
+    attenuation_per_um: Callable[[Array], Array]
+    phase_rad_per_um: Callable[[Array], Array]
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns of the fine grid."""
-        rows, columns = self.moving.shape[-2:]
-        return rows, columns
+
+@dataclass(frozen=True)
+class Fading:
+    """What the beam does to the sample: the `share` (knot,) of FP turned to LFP at `times_s` (knot,), straight in between."""
+
+    times_s: Array
+    share: Array
+
+
+@dataclass(frozen=True)
+class Components:
+    """Projected amounts and volume shares, um, in a box of the fine grid; elsewhere there is nothing.
+
+    `moving` (state, species, slab, view, row, column) are the species that charge moves, at the times `times_s` (state,);
+    between two states a frame interpolates. `still` (filler, slab, view, row, column) do not change. With one view
+    all frames look along the same line. Slabs follow the beam, their middles at `depths_um` (slab,) downstream of the rotation
+    axis. The box's first sample is `corner` (row, column) of the `field` (rows, columns); its image may reach `margin` samples
+    beyond it. Arrays may be HDF5 datasets.
+    """
+
+    moving: Any
+    times_s: Array
+    still: Any
+    corner: tuple[int, int]
+    field: tuple[int, int]
+    depths_um: Array = dataclasses.field(default_factory=lambda: np.zeros(1))
+    margin: int = 0
+    fading: Fading | None = None
 
     def paths(self, frame: int, time_s: float) -> Image:
-        """Projected amounts (species + fillers, row, column) in the view of `frame` at a time."""
-        view = frame if self.moving.shape[2] > 1 else 0
+        """Projected amounts (species + fillers, slab, row, column) in the view of `frame` at a time."""
+        view = frame if self.moving.shape[3] > 1 else 0
         place = float(np.interp(time_s, self.times_s, np.arange(len(self.times_s))))
         before = min(int(place), len(self.times_s) - 1)
         after, part = min(before + 1, len(self.times_s) - 1), np.float32(place - before)
-        amounts = self.moving[before, :, view]
+        amounts = self.moving[before, :, :, view]
         if part:
-            amounts = (1 - part) * amounts + part * self.moving[after, :, view]
-        return np.concatenate([amounts, self.still[:, view]])
+            amounts = (1 - part) * amounts + part * self.moving[after, :, :, view]
+        if self.fading is not None:
+            lost = np.float32(np.interp(time_s, self.fading.times_s, self.fading.share))
+            amounts = np.stack([amounts[0] + lost * amounts[1], (1 - lost) * amounts[1]])
+        return np.concatenate([amounts, self.still[:, :, view]])
 
-    def optical_depth(self, frame: int, time_s: float, attenuation_per_um: Array) -> Image:
-        """Optical depth (row, column) of a frame; `attenuation_per_um` (species + fillers,) per unit amount and share."""
-        return np.tensordot(attenuation_per_um.astype(np.float32), self.paths(frame, time_s), axes=1)
 
-
-def frozen(paths: Image, still: Image | None = None) -> Components:
-    """Components of a sample that does not change: `paths` (species, view, row, column)."""
-    nothing = np.zeros((0, *paths.shape[1:]), np.float32)
-    return Components(paths[None], np.zeros(1), nothing if still is None else still)
+def frozen(paths: Image) -> Components:
+    """Components of a sample that fills the field and does not change: `paths` (species, view, row, column)."""
+    moving = paths[None, :, None]
+    still = np.zeros((0, 1, *paths.shape[1:]), np.float32)
+    return Components(moving, np.zeros(1), still, (0, 0), (paths.shape[-2], paths.shape[-1]))

@@ -54,7 +54,8 @@ class Spectrum:
 class Header:
     """A scan without its frames: what is known before the first one is taken. Fields as in `Measurement`.
 
-    `shape` is (rows, columns); `flats` and `darks` count those at each energy.
+    `shape` is (rows, columns); `flats` and `darks` count those at each energy; `entrance_MGy` (energy,) is the nominal dose of
+    pure LFP where the beam enters, all exposures at an energy together.
     """
 
     energies_eV: Array
@@ -67,6 +68,7 @@ class Header:
     flats: int
     darks: int
     start_s: float = 0.0
+    entrance_MGy: Array | None = None
 
     def frames_shape(self, name: str) -> tuple[int, int, int, int]:
         """Shape (energy, frame, row, column) of the 'projections', 'flats' or 'darks'."""

@@ -1,98 +1,229 @@
-"""The microscope: one exposure, and the energy scan made of exposures."""
+"""The microscope: one exposure, and the energy scan made of exposures.
 
-from collections.abc import Callable, Sequence
+The lists of effects stand in the order of the light. A flat is the same exposure without the sample, a dark the same with the
+shutter closed.
+"""
+
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import scipy.fft
 from numpy.typing import NDArray
 
-from . import effects
-from .components import Components
-from .frame import Frame
+from . import counts, exposure, photons
+from .components import Components, Matter
+from .frame import Exposure, Frame, Kind
+from .housing import transmission
 from .measurement import Measurement
+from .optics import FWHM_PER_SIGMA, form_image
+from .scan import Clock
+from .sequence import frame_order
 from .settings import Instrument
 
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]
+Counts = NDArray[np.uint16]
 Progress = Callable[[str, int, int], None]
 
-
-# The list of effects in the order of the light. Exposure effects say what really happened (the
-# measurement keeps the nominal values); photon effects act on intensity on the fine grid; count
-# effects on the detector's pixels.
-EXPOSURE = (effects.runout_um,)
-PHOTONS = (effects.blur, effects.beam_profile)
-COUNTS = (
-    effects.shot_noise,
-    effects.scintillator_spread,
-    effects.gain,
-    effects.read_noise,
-    effects.digitize,
+# What really happened. The sample's true angles, which do not depend on the energy, are `exposure.true_angles_rad`.
+EXPOSURE = (
+    exposure.energy_offset,
+    exposure.energy_drift,
+    exposure.energy_jitter,
+    exposure.decay,
+    exposure.flicker,
+    exposure.structure_drift,
+    exposure.center_offset,
+    exposure.runout,
+    exposure.wobble,
+    exposure.drift,
+    exposure.energy_shift,
+    exposure.tilt,
+    exposure.magnification,
+    exposure.focus,
 )
+# Between them the light passes housing and sample (`_light`, `_absorbed`) and forms an image (`optics.TRANSFER`, `zone_plate`).
+PHOTONS = (photons.stray_light, photons.structure, photons.falloff, photons.vignetting, photons.halo, photons.flux)
+COUNTS = (
+    counts.shot_noise,
+    counts.scintillator_spread,
+    counts.gain_pattern,
+    counts.ring_pattern,
+    counts.dead_pixels,
+    counts.dark_current,
+    counts.hot_pixels,
+    counts.full_well,
+    counts.gain,
+    counts.zingers,
+    counts.read_noise,
+    counts.digitize,
+)
+# Which frame ends up where: `sequence.frame_order`.
+
+_BAND_NODES = 5
+_BLOCK = 16  # frames in memory at a time, a worker
 
 
-def expose(optical_depth: Image, instrument: Instrument, frame: Frame) -> NDArray[np.uint16]:
-    """One frame, counts (row, column).
+def happened(instrument: Instrument, frame: Frame) -> Exposure:
+    """What really happened during a frame."""
+    real = Exposure(frame.energy_eV)
+    for effect in EXPOSURE:
+        real = effect(real, instrument, frame)
+    return real
 
-    `optical_depth` is on the fine grid. A flat is the same exposure without the sample (zeros), a
-    dark the same with the shutter closed.
-    """
-    transmission = np.exp(-optical_depth)
-    displacement = np.sum([effect(instrument, frame) for effect in EXPOSURE], axis=0)
-    displacement[1] += instrument.stage.center_offset_px * frame.pixel_um
-    image = effects.displace(transmission, displacement / frame.pixel_um * frame.oversampling)
+
+def expose(
+    shape: tuple[int, int],
+    instrument: Instrument,
+    frame: Frame,
+    sample: Components | None = None,
+    matter: Matter | None = None,
+) -> Counts:
+    """One frame, counts (row, column) of `shape`, with a `sample` in the beam or without."""
+    real = happened(instrument, frame)
+    image = np.ones(shape)
+    energies, weights = _light(instrument, frame, real, flat=sample is None)
+    if sample is not None and matter is not None:
+        _cast(image, sample, matter, energies, weights / weights.sum(), instrument, frame, real)
     for photon_effect in PHOTONS:
-        image = photon_effect(image, instrument, frame)
-    n = frame.oversampling
-    rows, columns = image.shape[0] // n, image.shape[1] // n
-    pixels: Array = image.reshape(rows, n, columns, n).mean(axis=(1, 3), dtype=np.float64)
-    pixels *= instrument.detected_photons if frame.shutter_open else 0.0
+        image = photon_effect(image, instrument, frame, real)
+    image = image * (instrument.detected_photons * weights.sum() if frame.kind != "dark" else 0.0)
     for count_effect in COUNTS:
-        pixels = count_effect(pixels, instrument, frame)
-    return pixels.astype(np.uint16)
+        image = count_effect(image, instrument, frame, real)
+    return image.astype(np.uint16)
+
+
+def _light(instrument: Instrument, frame: Frame, real: Exposure, flat: bool) -> tuple[Array, Array]:
+    """Energies (n,) that arrive, and how much of each the housing lets through (n,): the band, and the harmonic."""
+    energies, weights = np.array([real.energy_eV]), np.ones(1)
+    if instrument.monochromator.resolution_eV:
+        nodes, heights = np.polynomial.hermite.hermgauss(_BAND_NODES)
+        sigma = instrument.monochromator.resolution_eV / FWHM_PER_SIGMA
+        energies, weights = real.energy_eV + np.sqrt(2) * sigma * nodes, heights / np.sqrt(np.pi)
+    if instrument.beam.harmonics:
+        share = instrument.beam.harmonics
+        energies, weights = np.append(energies, 3 * real.energy_eV), np.append(weights, share) / (1 + share)
+    if instrument.housing.layers:
+        passed = [transmission(instrument.housing, float(energy), frame.angle_rad, flat) for energy in energies]
+        weights = weights * np.array(passed)
+    return energies, weights
+
+
+def _cast(
+    image: Array,
+    sample: Components,
+    matter: Matter,
+    energies: Array,
+    weights: Array,
+    instrument: Instrument,
+    frame: Frame,
+    real: Exposure,
+) -> None:
+    """Put the sample's image, averaged over pixels, into the open beam `image`."""
+    n = frame.oversampling
+    paths = sample.paths(frame.index, frame.time_s)
+    absorbed = _absorbed(paths, matter.attenuation_per_um(energies), weights)
+    phase = None
+    if instrument.optics.phase_contrast and instrument.optics.outermost_zone_um:
+        per_um = matter.phase_rad_per_um(np.array([real.energy_eV]))[:, 0]
+        phase = np.tensordot(per_um.astype(np.float32), paths, axes=1)
+    margin = sample.margin
+    absorbed, phase = _padded(absorbed, margin), None if phase is None else _padded(phase, margin)
+    corner = np.array(sample.corner) - margin
+    fine = form_image(absorbed, phase, sample.depths_um, (np.array(sample.field) - 1) / 2 - corner, instrument, frame, real)
+    target, source = [], []
+    for start, size, field, pixels in zip(corner, fine.shape, sample.field, image.shape, strict=True):
+        outside = (field - n * pixels) // 2
+        low = (start - outside) // n
+        high = min(low + size // n, pixels)
+        target.append(slice(max(low, 0), max(high, 0)))
+        source.append(slice((max(low, 0) - low) * n, (max(high, 0) - low) * n))
+    part = fine[source[0], source[1]]
+    rows, columns = part.shape[0] // n, part.shape[1] // n
+    image[target[0], target[1]] = part.reshape(rows, n, columns, n).mean(axis=(1, 3), dtype=np.float64)
+
+
+def _padded(image: Image, margin: int) -> Image:
+    """The image (slab, row, column) with nothing around it, to a size that transforms fast; without a margin as it is."""
+    if margin == 0:
+        return image
+    sizes = [scipy.fft.next_fast_len(count + 2 * margin, real=True) for count in image.shape[1:]]
+    return np.pad(
+        image,
+        ((0, 0), *((margin, size - count - margin) for size, count in zip(sizes, image.shape[1:], strict=True))),
+    )
+
+
+def _absorbed(paths: Image, attenuation_per_um: Array, weights: Array) -> Image:
+    """Share of the open beam that each slab takes, (slab, row, column), from `paths` (component, slab, row, column)."""
+    out = np.zeros(paths.shape[1:], np.float32)
+    for per_um, weight in zip(attenuation_per_um.T.astype(np.float32), weights, strict=True):
+        arriving: Image | np.float32 = np.float32(weight)
+        for k in range(paths.shape[1]):
+            taken = -np.expm1(-np.tensordot(per_um, paths[:, k], axes=1))
+            taken *= arriving
+            out[k] += taken
+            if k + 1 < paths.shape[1]:
+                arriving = arriving - taken
+    return out
 
 
 def record(
     sample: Components,
-    attenuation_per_um: Array,
+    matter: Matter,
     instrument: Instrument,
     scan: Measurement,
+    clock: Clock,
     *,
     seed: int,
-    name: str = "scan",
+    run: str = "scan",
     oversampling: int = 2,
     threads: int = 1,
     progress: Progress | None = None,
 ) -> None:
-    """Record an energy scan into the arrays of `scan`, energy by energy.
+    """Record an energy scan into the arrays of `scan`, energy by energy and block by block of whole frames.
 
-    `sample` is on a grid `oversampling` times finer than the pixel; `attenuation_per_um` (species + fillers, energy)
-    is per unit amount and share. `scan` says energies, angles and the time of every frame, and owns the arrays
-    (numpy or HDF5) that are filled.
+    `sample` is on a grid `oversampling` times finer than the pixel. `scan` says energies and angles and owns the arrays (numpy or
+    HDF5) that are filled, `clock` when each frame is taken.
     """
-    empty = np.zeros(sample.shape, np.float32)
-    counts: dict[float, int] = {}
+    shape = (scan.rows, scan.columns)
+    visits: dict[float, int] = {}
     with ThreadPoolExecutor(threads) as pool:
         for i, energy in enumerate(scan.energies_eV):
-            visit = counts.get(energy, 0)
-            counts[energy] = visit + 1
-            weights, times = attenuation_per_um[:, i], scan.time_s[i]
+            visit = visits.get(energy, 0)
+            visits[energy] = visit + 1
 
-            def frame_of(kind: str, k: int, energy: float = float(energy), visit: int = visit) -> Frame:
-                shutter_open = not kind.endswith("dark")
-                return Frame(seed, energy, visit, kind, k, shutter_open, scan.pixel_um, oversampling)
-
-            def projection(k: int, weights: Array = weights, times: Array = times) -> NDArray[np.uint16]:
-                return expose(sample.optical_depth(k, times[k], weights), instrument, frame_of(name, k))
-
-            def reference(kind: str, k: int) -> NDArray[np.uint16]:
-                return expose(empty, instrument, frame_of(f"{name} {kind}", k))
-
-            scan.projections[i] = np.stack(list(pool.map(projection, range(len(scan.angles_rad)))))
-            for kind, target in (("flat", scan.flats), ("dark", scan.darks)):
-                frames: Sequence[NDArray[np.uint16]] = list(
-                    pool.map(lambda k, kind=kind: reference(kind, k), range(target.shape[1]))
+            def frame_of(kind: Kind, k: int, times: Array, energy: float = float(energy), visit: int = visit) -> Frame:
+                return Frame(
+                    seed,
+                    run,
+                    energy,
+                    visit,
+                    kind,
+                    k,
+                    float(scan.angles_rad[k]) if kind == "projection" else 0.0,
+                    float(times[k]),
+                    clock.end_s,
+                    scan.exposure_s,
+                    float(scan.energies_eV[0]),
+                    scan.pixel_um,
+                    oversampling,
                 )
-                target[i] = np.stack(frames)
+
+            def taken(kind: Kind, k: int, times: Array, frame_of: Callable[[Kind, int, Array], Frame] = frame_of) -> Counts:
+                lit = (sample, matter) if kind == "projection" else (None, None)
+                return expose(shape, instrument, frame_of(kind, k, times), *lit)
+
+            order = frame_order(instrument.camera, len(scan.angles_rad), seed, run, round(energy * 1000), visit)
+            for kind, target, times, indices in (
+                ("projection", scan.projections, clock.projections_s[i], order),
+                ("flat", scan.flats, clock.flats_s[i], np.arange(scan.flats.shape[1])),
+                ("dark", scan.darks, clock.darks_s[i], np.arange(scan.darks.shape[1])),
+            ):
+                for low in range(0, len(indices), _BLOCK):
+                    part = indices[low : low + _BLOCK]
+                    frames = pool.map(lambda k, kind=kind, times=times: taken(kind, int(k), times), part)
+                    target[i, low : low + len(part)] = np.stack(list(frames))
             if progress:
                 progress("record", i + 1, len(scan.energies_eV))

@@ -1,57 +1,158 @@
-"""Settings of the instrument and of a scan: the study's tables beam, optics, stage, camera and scan."""
+"""Settings of the instrument: the study's tables beam, monochromator, housing, optics, stage and camera.
+
+Every effect of size zero is off. Their order in the light is that of `microscope`'s lists.
+"""
 
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from msgspec import Meta
-from numpy.typing import NDArray
 
 from phantom.errors import InputError
 
-Array = NDArray[np.float64]
+from .housing import Housing
+
 FULL_SCALE_ADU = 65535
+
+
+def setting(description: str, unit: str = "", source: str = "", **bounds: Any) -> Meta:
+    """What `txm-twin studies --show` says of a setting, and its bounds."""
+    extra = {name: text for name, text in (("unit", unit), ("source", source)) if text}
+    return Meta(description=description, extra=extra or None, **bounds)
 
 
 @dataclass(frozen=True)
 class Beam:
-    """What arrives at the sample."""
+    """What arrives at the sample, and light that misses it."""
 
     photons_per_pixel: Annotated[
         float,
-        Meta(
+        setting(
+            "incident photons per pixel, per projection, per energy, at the beam's centre",
+            source="guess; FXI's full flux is about 1e12 ph/s on 40 x 40 um2",
             ge=1,
             le=1e12,
-            description="incident photons per pixel, per projection, per energy, at the beam's centre",
-            extra={"source": "guess; FXI's full flux is about 1e12 ph/s on 40 x 40 um2"},
         ),
     ] = 6e4
-    falloff: Annotated[
-        float,
-        Meta(
-            ge=0,
-            lt=1,
-            description="relative loss of intensity from the centre to the corner of the field",
-            extra={"source": "guess"},
-        ),
-    ] = 0.2
     shot_noise: Annotated[bool, Meta(description="photon statistics")] = True
+    falloff: Annotated[
+        float, setting("relative loss of intensity from the centre to the corner of the field", source="guess", ge=0, lt=1)
+    ] = 0.2
+    decay_per_hour: Annotated[float, setting("rate at which the stored current decays", "1/hour", "guess", ge=0, le=10)] = 0.0
+    topup_s: Annotated[
+        float, setting("time between injections, which bring the current back; 0: none", "s", "guess", ge=0, le=1e6)
+    ] = 0.0
+    flicker: Annotated[float, setting("rms change of intensity from frame to frame", source="guess", ge=0, le=0.2)] = 0.0
+    structure: Annotated[float, setting("rms of the beam's fine structure in a flat", source="guess", ge=0, le=0.5)] = 0.0
+    structure_px: Annotated[float, setting("grain of the structure, standard deviation", "pixel", "guess", gt=0, le=100)] = 3.0
+    structure_drift_px: Annotated[
+        float,
+        setting("movement of the structure, a random walk, rms at the end of the scan", "pixel", "guess", ge=0, le=100),
+    ] = 0.0
+    vignetting: Annotated[
+        float,
+        setting("loss of intensity at the corner of the field by the optics' cut, steep there", source="guess", ge=0, lt=1),
+    ] = 0.0
+    halo: Annotated[
+        float,
+        setting("the condenser's light that misses the zone plate, at the corner, per open beam", source="guess", ge=0, le=1),
+    ] = 0.0
+    stray_light: Annotated[
+        float,
+        setting("unfocused light that has not met the sample (zero order), per open beam", source="guess", ge=0, le=1),
+    ] = 0.0
+    harmonics: Annotated[
+        float, setting("photons of three times the energy, Si(333), per detected photon", source="guess", ge=0, le=0.2)
+    ] = 0.0
+    photoreduction_MGy: Annotated[
+        float,
+        setting(
+            "dose by which a share 1 - 1/e of FP has turned to LFP in the beam; 0: it does not",
+            "MGy",
+            "guess: no damage threshold was found",
+            ge=0,
+            le=1e9,
+        ),
+    ] = 0.0
+
+
+@dataclass(frozen=True)
+class Monochromator:
+    """The energy that really arrives."""
+
+    resolution_eV: Annotated[
+        float,
+        setting(
+            "full width at half maximum of the energy band, Gaussian, beyond what the spectra were measured with",
+            "eV",
+            "Si(111) gives about 1 eV at Fe K, and is in measured spectra already",
+            ge=0,
+            le=20,
+        ),
+    ] = 0.0
+    offset_eV: Annotated[float, setting("true less nominal energy, scan and standards alike", "eV", ge=-20, le=20)] = 0.0
+    drift_eV: Annotated[
+        float, setting("drift of the energy, a random walk, rms at the end of the scan", "eV", "guess", ge=0, le=20)
+    ] = 0.0
+    jitter_eV: Annotated[float, setting("rms error of each setting of an energy", "eV", "guess", ge=0, le=20)] = 0.0
 
 
 @dataclass(frozen=True)
 class Optics:
-    """Image formation, in intensity."""
+    """Image formation: a zone plate lit by a condenser, and what it does to the image's place and size."""
 
+    outermost_zone_um: Annotated[
+        float,
+        setting(
+            "width of the zone plate's outermost zone; Rayleigh limit 1.22 times that; 0: perfect optics",
+            "um",
+            "30 nm at FXI (control code)",
+            ge=0,
+            le=1,
+        ),
+    ] = 0.030
+    condenser_ratio: Annotated[
+        float,
+        setting(
+            "aperture of the condenser over that of the zone plate: 1 incoherent, without phase contrast; small: coherent",
+            source="guess",
+            gt=0,
+            le=1,
+        ),
+    ] = 0.8
+    phase_contrast: Annotated[bool, Meta(description="edge fringes of weak phase where the image is out of focus")] = True
+    defocus_um: Annotated[float, setting("distance of the sample from focus, downstream", "um", "guess", ge=-1000, le=1000)] = 0.0
+    focus_jitter_um: Annotated[float, setting("rms error of each refocusing", "um", "guess", ge=0, le=100)] = 0.0
+    depth_slabs: Annotated[
+        Annotated[int, Meta(ge=1, le=64)] | Literal["auto"],
+        Meta(
+            description="slabs along the beam, each with a focus of its own; 'auto': as many as depth of focus and "
+            "stage.pitch_deg ask for"
+        ),
+    ] = "auto"
     blur_fwhm_um: Annotated[
         float,
-        Meta(
+        setting("full width at half maximum of a further Gaussian blur, as by vibration", "um", "guess", ge=0, le=10),
+    ] = 0.0
+    zone_plate_diameter_um: Annotated[
+        float, setting("diameter of the zone plate; with its zone it gives the focal length", "um", "FXI: 244", gt=0, le=5000)
+    ] = 244.0
+    magnification: Annotated[
+        float, setting("X-ray magnification at the first energy", source="FXI: 325 in all, 10 of it visible", gt=1, le=1e4)
+    ] = 32.5
+    magnification_change: Annotated[
+        float,
+        setting(
+            "share of the change of magnification with energy that is left: 1 the detector stands still, 0 it is moved along",
+            source="FXI holds it to 1e-3 of the magnification",
             ge=0,
-            le=10,
-            description="full width at half maximum of the intensity blur, a Gaussian in place of the zone plate's pattern",
-            extra={"unit": "um", "source": "Rayleigh limit 36.6 nm of a zone plate with 30 nm outermost zone"},
+            le=1,
         ),
-    ] = 0.037
+    ] = 0.0
+    magnification_known: Annotated[
+        bool, Meta(description="the files state the pixel at each energy, as motor positions give it; else the first one's")
+    ] = True
 
 
 @dataclass(frozen=True)
@@ -60,16 +161,44 @@ class Stage:
 
     runout_um: Annotated[
         float,
-        Meta(
+        setting(
+            "rms displacement of the sample per frame, along row and along column",
+            "um",
+            "15-25 nm on the best stages (APS 32-ID docs)",
             ge=0,
             le=10,
-            description="rms displacement of the sample per frame, along row and along column",
-            extra={"unit": "um", "source": "15-25 nm on the best stages (APS 32-ID docs)"},
         ),
     ] = 0.015
-    center_offset_px: Annotated[
+    wobble_um: Annotated[
         float,
-        Meta(ge=-64, le=64, description="known offset of the rotation axis from the middle column", extra={"unit": "pixel"}),
+        setting(
+            "rms displacement that returns with the angle, along row and along column",
+            "um",
+            "about 1 um on older stages, uncorrected (APS 32-ID docs)",
+            ge=0,
+            le=20,
+        ),
+    ] = 0.0
+    drift_um: Annotated[
+        float,
+        setting("drift, a random walk, rms at the end of the scan, along row and along column", "um", "guess", ge=0, le=20),
+    ] = 0.0
+    energy_shift_um: Annotated[
+        float,
+        setting("rms displacement of the image at each change of energy, along row and along column", "um", "guess", ge=0, le=20),
+    ] = 0.0
+    center_offset_px: Annotated[float, setting("offset of the rotation axis from the middle column", "pixel", ge=-64, le=64)] = (
+        0.0
+    )
+    center_known: Annotated[bool, Meta(description="the scan states that offset; else the middle column")] = True
+    roll_deg: Annotated[
+        float, setting("tilt of the rotation axis in the detector's plane, its upper end to lower columns", "degree", ge=-5, le=5)
+    ] = 0.0
+    pitch_deg: Annotated[
+        float, setting("tilt of the rotation axis along the beam, its upper end downstream", "degree", ge=-5, le=5)
+    ] = 0.0
+    angle_error_deg: Annotated[
+        float, setting("rms error of each angle, the same at all energies (encoder)", "degree", "guess", ge=0, le=5)
     ] = 0.0
 
 
@@ -79,35 +208,53 @@ class Camera:
 
     efficiency: Annotated[
         float,
-        Meta(
-            ge=1e-4,
-            le=1,
-            description="share of the photons behind the sample that is detected: optics and scintillator",
-            extra={"source": "guess"},
+        setting(
+            "share of the photons behind the sample that is detected: optics and scintillator", source="guess", ge=1e-4, le=1
         ),
     ] = 0.1
     spread_px: Annotated[
         float,
-        Meta(
-            ge=0,
-            le=5,
-            description="standard deviation of the scintillator's spread; it correlates the noise of neighbours",
-            extra={"unit": "pixel", "source": "guess"},
+        setting(
+            "standard deviation of the scintillator's spread; it correlates the noise of neighbours", "pixel", "guess", ge=0, le=5
         ),
     ] = 0.0
     gain_adu: Annotated[
         Annotated[float, Meta(ge=1e-6, le=1e5)] | Literal["auto"],
-        Meta(
-            description="ADU per detected photon; 'auto': the open beam reads half of full scale, as an operator would set it",
-            extra={"unit": "ADU", "source": "guess"},
+        setting(
+            "ADU per detected photon; 'auto': the open beam reads half of full scale, as an operator would set it", "ADU", "guess"
         ),
     ] = "auto"
-    read_noise_adu: Annotated[
-        float, Meta(ge=0, le=10000, description="rms read noise", extra={"unit": "ADU", "source": "guess"})
-    ] = 2.0
-    offset_adu: Annotated[
-        float, Meta(ge=0, le=30000, description="reading without light", extra={"unit": "ADU", "source": "guess"})
-    ] = 100.0
+    gain_pattern: Annotated[
+        float, setting("rms difference of gain from pixel to pixel, the same in all frames", source="guess", ge=0, le=0.3)
+    ] = 0.0
+    ring_pattern: Annotated[
+        float,
+        setting("rms change of a pixel's gain between flats and projections of an energy: rings", source="guess", ge=0, le=0.1),
+    ] = 0.0
+    electrons_per_photon: Annotated[float, setting("photoelectrons per detected X-ray photon", source="guess", gt=0, le=1e5)] = (
+        20.0
+    )
+    dark_current_e_s: Annotated[float, setting("dark current of a pixel", "e/s", "guess", ge=0, le=1e6)] = 0.0
+    full_well_e: Annotated[float, setting("photoelectrons that a pixel holds; 0: no bound", "e", "guess", ge=0, le=1e12)] = 0.0
+    hot_pixels: Annotated[float, setting("share of pixels with a strong dark current", source="guess", ge=0, le=0.1)] = 0.0
+    hot_current_e_s: Annotated[
+        float, setting("mean dark current of a hot pixel, exponentially distributed", "e/s", "guess", ge=0, le=1e9)
+    ] = 1e4
+    dead_pixels: Annotated[float, setting("share of pixels that see no light", source="guess", ge=0, le=0.1)] = 0.0
+    zingers: Annotated[
+        float, setting("pixels struck by a stray particle, per frame and megapixel", source="guess", ge=0, le=1e5)
+    ] = 0.0
+    zinger_adu: Annotated[
+        float, setting("mean brightness of such a hit, exponentially distributed", "ADU", "guess", gt=0, le=65535)
+    ] = 5000.0
+    read_noise_adu: Annotated[float, setting("rms read noise", "ADU", "guess", ge=0, le=10000)] = 2.0
+    offset_adu: Annotated[float, setting("reading without light", "ADU", "guess", ge=0, le=30000)] = 100.0
+    dropped_frames: Annotated[
+        float, setting("share of frames that are lost, so that the next ones move up", source="guess", ge=0, le=0.2)
+    ] = 0.0
+    repeated_frames: Annotated[
+        float, setting("share of frames that hold their predecessor again", source="guess", ge=0, le=0.2)
+    ] = 0.0
 
 
 @dataclass(frozen=True)
@@ -115,6 +262,8 @@ class Instrument:
     """All that shapes one exposure."""
 
     beam: Beam = field(default_factory=Beam)
+    monochromator: Monochromator = field(default_factory=Monochromator)
+    housing: Housing = field(default_factory=Housing)
     optics: Optics = field(default_factory=Optics)
     stage: Stage = field(default_factory=Stage)
     camera: Camera = field(default_factory=Camera)
@@ -145,115 +294,13 @@ class Instrument:
                 f"camera.gain_adu: the open beam reads up to {brightest:.3g} ADU; allowed {FULL_SCALE_ADU}; "
                 "lower it, or set it to 'auto'"
             )
-
-
-@dataclass(frozen=True)
-class Scan:
-    """Energies, views and frames of an energy scan of tomograms."""
-
-    energies_eV: Annotated[
-        tuple[Annotated[float, Meta(ge=6900, le=7600)], ...],
-        Meta(
-            min_length=2,
-            description="energies in the order of the scan, around the Fe K edge at 7112",
-            extra={"unit": "eV", "source": "guess: before, on and after the edge"},
-        ),
-    ] = (7090.0, 7105.0, 7115.0, 7120.0, 7123.0, 7125.0, 7126.5, 7128.0, 7131.0, 7134.0, 7138.0, 7150.0, 7180.0)
-    kind: Annotated[
-        Literal["tomography", "series"],
-        Meta(
-            description="'tomography': at each energy, all angles; 'series': 2D, all energies at first_angle_deg, again and "
-            "again, a projection for each of scan.angles"
-        ),
-    ] = "tomography"
-    angles: Annotated[int, Meta(ge=1, le=10000, description="projections at each energy, ends included")] = 121
-    first_angle_deg: Annotated[float, Meta(ge=-360, le=360, description="first view", extra={"unit": "degree"})] = -90.0
-    last_angle_deg: Annotated[float, Meta(ge=-360, le=360, description="last view", extra={"unit": "degree"})] = 90.0
-    rows: Annotated[int, Meta(ge=8, le=4096, description="detector rows, along the rotation axis")] = 128
-    columns: Annotated[int, Meta(ge=8, le=4096, description="detector columns")] = 128
-    pixel_um: Annotated[
-        float,
-        Meta(gt=0, le=10, description="pixel on the sample, and voxel of the result", extra={"unit": "um"}),
-    ] = 0.06
-    flats: Annotated[
-        int, Meta(ge=2, le=1000, description="frames without sample at each energy", extra={"source": "FXI control code: 20"})
-    ] = 20
-    darks: Annotated[
-        int,
-        Meta(ge=2, le=1000, description="frames with closed shutter at each energy", extra={"source": "FXI control code: 20"}),
-    ] = 20
-    exposure_s: Annotated[
-        float, Meta(gt=0, le=1e5, description="exposure of a frame", extra={"unit": "s", "source": "FXI control code: 0.05"})
-    ] = 0.05
-    energy_change_s: Annotated[
-        float,
-        Meta(ge=0, le=1e5, description="time to change energy and refocus", extra={"unit": "s", "source": "guess"}),
-    ] = 5.0
-    interval_s: Annotated[
-        float,
-        Meta(
-            ge=0, le=1e6, description="of a series: from the start of one energy scan to the next, at least", extra={"unit": "s"}
-        ),
-    ] = 0.0
-    oversampling: Annotated[int, Meta(ge=2, le=8, description="samples of the truth across a pixel, along each direction")] = 2
-
-    start: Annotated[
-        str,
-        Meta(
-            pattern=r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\dZ$",
-            description="date and time (UTC) at which the simulated scan starts; the dates in its files follow",
-        ),
-    ] = "2026-01-15T08:00:00Z"
-
-    @property
-    def start_s(self) -> float:
-        """Start of the scan, s since 1970, UTC."""
-        return datetime.fromisoformat(self.start).timestamp()
-
-    @property
-    def angles_rad(self) -> Array:
-        """Nominal angles, radian, (angle,)."""
-        last = self.first_angle_deg if self.kind == "series" else self.last_angle_deg
-        return np.deg2rad(np.linspace(self.first_angle_deg, last, self.angles))
-
-    @property
-    def frame_time_s(self) -> Array:
-        """Middle of the exposure of every projection, s from the start of the scan, (energy, angle).
-
-        Flats and darks come first, at each energy, in a series before all else. Readout is taken as hidden.
-        """
-        energy, angle = np.arange(len(self.energies_eV))[:, None], np.arange(self.angles)
-        references = (self.flats + self.darks) * self.exposure_s
-        if self.kind == "tomography":
-            block = self.energy_change_s + references + self.angles * self.exposure_s
-            return energy * block + self.energy_change_s + references + (angle + 0.5) * self.exposure_s
-        step = self.energy_change_s + self.exposure_s
-        start = len(self.energies_eV) * (self.energy_change_s + references)
-        return start + angle * max(self.interval_s, len(self.energies_eV) * step) + (energy + 1) * step - self.exposure_s / 2
-
-    @property
-    def time_s(self) -> float:
-        """Duration of the scan."""
-        return float(self.frame_time_s.max()) + self.exposure_s / 2
-
-    def check(self) -> None:
-        """InputError for energies or angles that make no scan."""
-        try:
-            datetime.fromisoformat(self.start)
-        except ValueError as error:
+        well = self.camera.full_well_e
+        if well and photons * self.camera.electrons_per_photon > well:
             raise InputError(
-                f"study: scan.start is {self.start!r}; allowed is a date ({error}); write 2026-01-15T08:00:00Z"
-            ) from None
-        if len(set(self.energies_eV)) < 2:
-            raise InputError(f"study: scan.energies_eV holds {len(set(self.energies_eV))} different energy; allowed at least 2")
-        if self.kind == "series":
-            return
-        if self.interval_s:
-            raise InputError(f"study: scan.interval_s is {self.interval_s:g}; allowed with scan.kind = 'series', 0 in tomography")
-        if self.angles < 2:
-            raise InputError(f"study: scan.angles is {self.angles}; allowed in tomography is at least 2, or scan.kind = 'series'")
-        if self.first_angle_deg >= self.last_angle_deg:
+                f"camera.full_well_e: the open beam makes {photons * self.camera.electrons_per_photon:.3g} electrons; allowed "
+                f"{well:g}; lower beam.photons_per_pixel or camera.electrons_per_photon"
+            )
+        if self.optics.outermost_zone_um == 0 and (self.optics.defocus_um or self.optics.focus_jitter_um):
             raise InputError(
-                f"study: scan.first_angle_deg is {self.first_angle_deg:g}; allowed less than last_angle_deg "
-                f"({self.last_angle_deg:g})"
+                "optics.defocus_um, focus_jitter_um: perfect optics have no focus; allowed with outermost_zone_um > 0"
             )

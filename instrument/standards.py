@@ -1,17 +1,19 @@
 """Standards are measured by the same instrument: a uniform film, its own noise, thickness and energy errors."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from .components import frozen
+from .components import Matter, frozen
+from .housing import Housing
 from .measurement import Header, Spectrum
 from .microscope import record
-from .settings import Instrument
+from .scan import Clock
+from .settings import Instrument, Stage
 
 Array = NDArray[np.float64]
 _FILM_PX = 64
@@ -60,7 +62,7 @@ def measure_standard(
     formula: str,
     standard: Standard,
     energies_eV: Array,
-    attenuation_per_um: Array,
+    film: Matter,
     instrument: Instrument,
     pixel_um: float,
     *,
@@ -69,15 +71,16 @@ def measure_standard(
 ) -> Spectrum:
     """The spectrum an experimenter gets from a uniform film, 1/um at LFP's iron density.
 
-    `attenuation_per_um` (energy,) is the film's true attenuation at `energies_eV`. Optical depth is
-    -ln of the summed film frames over the summed flats, dark-subtracted, over the believed thickness.
+    `film` is what the film's one component does to X-rays. Optical depth is -ln of the summed film frames over the summed flats,
+    dark-subtracted, over the believed thickness.
     """
     shape = (_FILM_PX, _FILM_PX)
     n = standard.frames
-    film = Header(
+    at_once = np.zeros((len(energies_eV), n))
+    taken = Header(
         energies_eV,
         np.zeros(n),
-        np.zeros((len(energies_eV), n)),
+        at_once,
         np.full(len(energies_eV), pixel_um),
         (_FILM_PX - 1) / 2,
         1.0,
@@ -89,16 +92,23 @@ def measure_standard(
     paths = np.full((1, n, *shape), standard.thickness_um, np.float32)
     record(
         frozen(paths),
-        attenuation_per_um[None],
-        instrument,
         film,
+        # The film is no cell, and reaches beyond the field: wherever its image moves there is film.
+        replace(
+            instrument,
+            housing=Housing(),
+            stage=Stage(runout_um=0),
+            optics=replace(instrument.optics, magnification_change=0),
+        ),
+        taken,
+        Clock(at_once, at_once, at_once, 0.0),
         seed=seed,
-        name=f"standard {name}",
+        run=f"standard {name}",
         oversampling=1,
         threads=threads,
     )
     light, open_beam, dark = (
-        np.asarray(frames, float).mean(axis=(1, 2, 3)) for frames in (film.projections, film.flats, film.darks)
+        np.asarray(frames, float).mean(axis=(1, 2, 3)) for frames in (taken.projections, taken.flats, taken.darks)
     )
     believed_um = standard.thickness_um * (1 + standard.thickness_error)
     return Spectrum(name, energies_eV, -np.log((light - dark) / (open_beam - dark)) / believed_um, formula=formula)

@@ -11,6 +11,7 @@ from .fronts import Front
 from .particle import Particle
 from .sample import Phantom, Sample, make_sample
 from .species import FP, LFP, Species
+from .state import State
 
 __all__ = [
     "FP",
@@ -24,6 +25,7 @@ __all__ = [
     "Phantom",
     "Sample",
     "Species",
+    "State",
     "ellipsoid_paths",
     "make_sample",
     "voxelize",

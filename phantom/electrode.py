@@ -1,6 +1,6 @@
 """Many particles in a field of view, with binder and electrolyte between them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -10,15 +10,17 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, zoom
 
 from .errors import InputError
-from .grain import Fields, Grid
+from .grain import Grid
 from .packing import Solid, scatter
 from .particle import Particle, outline_of, rotation_matrix
+from .raster import Fields
 
 Array = NDArray[np.float64]
 Volume = NDArray[np.float32]
 _COARSE = 4  # voxels across a cell on which the binder is drawn
 _DENSEST = 0.6  # of the space; random packings end below it
 _MARGIN = 3  # voxels between the electrode and the edge of its grid
+_LARGEST, _VOXEL_BYTES = 2e9, 20  # voxels of a grid whose fillers are made whole, and the memory that takes: 40 GB
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,13 @@ def pack(
         deep = largest if electrode.thickness_um == "auto" else electrode.thickness_um / 2
         half = int(np.ceil(deep / grid.voxel_um)) + _MARGIN
         grid = Grid((grid.shape[0], 2 * half, grid.shape[2]), grid.voxel_um)
+    voxels = float(np.prod(grid.shape))
+    if voxels > _LARGEST:
+        raise InputError(
+            f"electrode: its grid has {' x '.join(map(str, grid.shape))} voxels; what fills the space between particles would "
+            f"need {voxels * _VOXEL_BYTES / 1e9:.0f} GB of memory; allowed is {_LARGEST / 1e9:g}e9 voxels, "
+            f"{_LARGEST * _VOXEL_BYTES / 1e9:.0f} GB; lower scan.rows, scan.columns, scan.oversampling or electrode.thickness_um"
+        )
     if largest > min(high, wide, deep):
         raise InputError(
             f"electrode: the largest particle reaches {largest:.2f} um from its centre; the field and thickness_um allow "
@@ -127,7 +136,7 @@ def pack(
     return scatter(solids, in_layer if electrode.form == "layer" else in_pillar, gap_um, rng_place), grid
 
 
-def fill(electrode: Electrode, fields: Sequence[Fields], grid: Grid, rng: np.random.Generator) -> dict[str, Volume]:
+def fill(electrode: Electrode, fields: Iterable[Fields], grid: Grid, rng: np.random.Generator) -> dict[str, Volume]:
     """Shares (z, y, x) of binder and electrolyte in each voxel between the grains, {name: volume}."""
     free = np.ones(grid.shape, np.float32)
     for part in fields:

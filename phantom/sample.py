@@ -10,13 +10,15 @@ from numpy.typing import ArrayLike, NDArray
 from .electrode import Electrode, fill, pack
 from .errors import InputError
 from .fronts import Front
-from .grain import Fields, Grain, Grid, charged, shrinkage
+from .grain import Box, Grain, Grid, phases_at, shrinkage
 from .packing import Solid
 from .particle import Particle, grow, place
 from .species import Species, iron_relative
+from .state import State, Voxels, enclosing, voxels_of
 
 Array = NDArray[np.float64]
 Volume = NDArray[np.float32]
+_SLAB_BYTES = 64_000_000  # of amounts: little beside what projecting them takes
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,15 @@ class Phantom:
 
 @dataclass(frozen=True)
 class Sample:
-    """Grains and fillers on a grid. `fields` holds what does not change with charge, None where a grain shrinks."""
+    """Grains and fillers on a grid. `voxels` is what does not change with charge, None where the grains shrink.
+
+    `boxes` are the voxels of the grid that each grain touches at any state of charge.
+    """
 
     grid: Grid
     grains: tuple[Grain, ...]
-    fields: tuple[Fields | None, ...]
+    boxes: tuple[Box, ...]
+    voxels: Voxels | None
     fillers: dict[str, Volume]
     fp_iron: float
 
@@ -55,18 +61,35 @@ class Sample:
         """Diameter (grain,) of the sphere of each grain's volume."""
         return np.array([grain.diameter_um for grain in self.grains])
 
-    def at(self, fractions: ArrayLike) -> Phantom:
+    @property
+    def box(self) -> Box:
+        """The voxels (z, y, x) of the grid that hold all grains at any state of charge."""
+        return enclosing(self.boxes)
+
+    def slabs(self) -> list[slice]:
+        """Rows of the grid that together are the box, in slabs whose amounts are small."""
+        z, y, x = self.box
+        depth = max(1, _SLAB_BYTES // (8 * (y.stop - y.start) * (x.stop - x.start)))
+        return [slice(start, min(start + depth, z.stop)) for start in range(z.start, z.stop, depth)]
+
+    def state(self, fractions: ArrayLike, threads: int = 1) -> State:
         """The sample when each grain, in order, has its bulk fraction; one number stands for all.
 
         Raises InputError where a fraction cannot be met to 1e-3.
         """
-        each = np.broadcast_to(np.asarray(fractions, float), (len(self.grains),))
+        each = [float(fraction) for fraction in np.broadcast_to(np.asarray(fractions, float), (len(self.grains),))]
+        voxels = self.voxels
+        if voxels is None:
+            scales = [shrinkage(grain.front, x, self.fp_iron) for grain, x in zip(self.grains, each, strict=True)]
+            voxels = voxels_of(self.grains, self.boxes, self.grid, scales, False, threads)
+        phases = tuple(phases_at(grain.front, x, self.fp_iron) for grain, x in zip(self.grains, each, strict=True))
+        times = tuple(voxels.time(k, own, threads) for k, own in enumerate(phases))
+        return State(self.grid, self.box, voxels, phases, times)
+
+    def at(self, fractions: ArrayLike, threads: int = 1) -> Phantom:
+        """`state` on the whole grid at once, for a sample of modest size."""
         amounts = np.zeros((2, *self.grid.shape), np.float32)
-        for grain, kept, fraction in zip(self.grains, self.fields, each, strict=True):
-            fields = kept or grain.fields(self.grid, shrinkage(grain.front, float(fraction), self.fp_iron))
-            lfp, fp = charged(fields, grain.front, float(fraction), self.fp_iron)
-            amounts[(0, *fields.box)] += lfp
-            amounts[(1, *fields.box)] += fp
+        self.state(fractions, threads).add_to(amounts, (0, 0, 0), threads)
         return Phantom(("LFP", "FP"), amounts, self.grid.voxel_um, self.grains[0].rotation, self.fillers)
 
 
@@ -100,33 +123,19 @@ def make_sample(
         solids, grid = pack(electrode, particle, grid, growth, clearance_um, rng_place)
     if electrode is None or electrode.form == "pillar":
         _check_field(solids, grid, growth, clearance_um)
-    constant = front.volume == "constant"
-
-    def build(solid: Solid, part: np.random.Generator) -> tuple[Grain, Fields | None]:
-        grain = grow(particle, front, solid, voxel_um, part)
-        return grain, grain.fields(grid, np.ones(3)) if constant else None
-
     with ThreadPoolExecutor(threads) as pool:
-        built = list(pool.map(build, solids, rng_grow.spawn(len(solids))))
-    grains, fields = tuple(grain for grain, _ in built), tuple(part for _, part in built)
-    _share_voxels([part for part in fields if part], grid)
+        parts = rng_grow.spawn(len(solids))
+        grains = tuple(pool.map(lambda solid, part: grow(particle, front, solid, voxel_um, part), solids, parts))
+    whole = np.ones(3)
+    constant = front.volume == "constant"
+    boxes = tuple(grain.box(grid, [whole, shrinkage(front, 1.0, fp_iron)]) for grain in grains)
+    voxels = None
+    if constant or electrode is not None:
+        voxels = voxels_of(grains, boxes, grid, [whole] * len(grains), constant, threads)
     fillers = {}
-    if electrode is not None:
-        uncharged = [kept or grain.fields(grid, np.ones(3)) for kept, grain in zip(fields, grains, strict=True)]
-        fillers = fill(electrode, uncharged, grid, rng_fill)
-    return Sample(grid, grains, fields, fillers, fp_iron)
-
-
-def _share_voxels(fields: Sequence[Fields], grid: Grid) -> None:
-    """Where grains touch, a ramp one voxel wide about each surface can count a little space twice: none is."""
-    if len(fields) < 2:
-        return
-    taken = np.zeros(grid.shape, np.float32)
-    for part in fields:
-        taken[part.box] += part.solid
-    np.maximum(taken, 1, out=taken)
-    for part in fields:
-        part.solid[...] /= taken[part.box]
+    if electrode is not None and voxels is not None:
+        fillers = fill(electrode, (part for _, part in voxels.parts(0, grid.shape[0])), grid, rng_fill)
+    return Sample(grid, grains, boxes, voxels if constant else None, fillers, fp_iron)
 
 
 def _check_field(solids: Sequence[Solid], grid: Grid, growth: float, clearance_um: tuple[float, float]) -> None:

@@ -10,17 +10,23 @@ from hypothesis import strategies as st
 
 from instrument.components import Components, frozen
 from instrument.files.text import read_charge
-from instrument.settings import Scan
+from instrument.scan import Scan
 from phantom import InputError
 from phantom.cell import THEORETICAL_mAh_g
 from validation import analyze, load_study, score, simulate
 from validation.course import charge_curve, course_of
 from validation.files import read_map
+from validation.projection import build_sample
 from validation.run import run
-from validation.trial import build_sample
 
 CELL = {"charging.source": "cell", "charging.mean_fraction": 0.35}
-CLEAN = {"beam.shot_noise": False, "beam.falloff": 0, "optics.blur_fwhm_um": 0, "stage.runout_um": 0, "camera.read_noise_adu": 0}
+CLEAN = {
+    "beam.shot_noise": False,
+    "beam.falloff": 0,
+    "optics.outermost_zone_um": 0,
+    "stage.runout_um": 0,
+    "camera.read_noise_adu": 0,
+}
 LAYER = {
     "scan.kind": "series",
     "scan.first_angle_deg": 0,
@@ -72,16 +78,16 @@ def test_frames_follow_each_other(kind, energies, angles, exposure, change, inte
 
 def test_components_interpolate_between_states():
     rng = np.random.default_rng(0)
-    moving = rng.uniform(size=(3, 2, 4, 5, 6)).astype(np.float32)
-    still = rng.uniform(size=(1, 4, 5, 6)).astype(np.float32)
-    components = Components(moving, np.array([0.0, 10.0, 30.0]), still)
+    moving = rng.uniform(size=(3, 2, 2, 4, 5, 6)).astype(np.float32)
+    still = rng.uniform(size=(1, 2, 4, 5, 6)).astype(np.float32)
+    components = Components(moving, np.array([0.0, 10.0, 30.0]), still, (0, 0), (5, 6), np.array([-1.0, 1.0]))
     for k, time in enumerate((0.0, 10.0, 30.0)):
-        assert np.array_equal(components.paths(1, time), np.concatenate([moving[k, :, 1], still[:, 1]]))
-    assert components.paths(2, 15.0)[:2] == pytest.approx(0.75 * moving[1, :, 2] + 0.25 * moving[2, :, 2], rel=1e-5)
+        assert np.array_equal(components.paths(1, time), np.concatenate([moving[k, :, :, 1], still[:, :, 1]]))
+    assert components.paths(2, 15.0)[:2] == pytest.approx(0.75 * moving[1, :, :, 2] + 0.25 * moving[2, :, :, 2], rel=1e-5)
     assert np.array_equal(components.paths(0, -5.0), components.paths(0, 0.0))
     assert np.array_equal(components.paths(0, 99.0), components.paths(0, 30.0))
-    one_view = frozen(moving[0, :, :1])
-    assert np.array_equal(one_view.paths(7, 3.0), moving[0, :, 0])
+    one_view = frozen(moving[0, :, 0, :1])
+    assert np.array_equal(one_view.paths(7, 3.0)[:, 0], moving[0, :, 0, 0])
 
 
 @pytest.mark.parametrize("fraction", [0.10, 0.60])
@@ -209,6 +215,7 @@ def test_the_charge_is_in_the_run_folder_only_where_there_is_one(tmp_path):
             "diameter_um": (6,),
             "center_um": (6, 3),
             "fraction": (6,),
+            "dose_MGy": (6, 9),
         }
         assert scores["fraction_spread"] == pytest.approx(file["particles/fraction"][...].std())
     assert json.loads((folder / "scores.json").read_text())["bulk_fraction_change"] == 0

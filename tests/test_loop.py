@@ -4,13 +4,20 @@ import numpy as np
 import pytest
 
 from instrument.components import frozen
+from instrument.projector import project
 from phantom import Ellipsoid, Phantom, ellipsoid_paths, voxelize
 from validation import analyze, load_study, score
-from validation.trial import build_sample, project_amounts, record_components
+from validation.projection import build_sample
+from validation.trial import record_components
 
 ORIENTATIONS = [[0.0, 0.0, 0.0], [30.0, 45.0, 10.0], [80.0, -35.0, 120.0]]
 FRACTIONS = [0.2, 0.5, 0.8]
 SLOW = pytest.mark.slow
+
+
+def projected(phantom, study):
+    """Line integrals (species, view, row, column) of a phantom at a study's angles."""
+    return np.stack([project(volume, study.scan.angles_rad, phantom.voxel_um, 2) for volume in phantom.amounts])
 
 
 def scored(study, phantom, paths):
@@ -33,7 +40,7 @@ def scored(study, phantom, paths):
 def test_clean_is_right(turn, fraction, volume):
     study = load_study("clean", {"particle.orientation_deg": turn, "front.fraction": fraction, "front.volume": volume})
     phantom = build_sample(study).at(study.front.fraction)
-    scores = scored(study, phantom, project_amounts(phantom.amounts, study, phantom.voxel_um, 2))
+    scores = scored(study, phantom, projected(phantom, study))
     assert scores["phase_rmse_interior"] < 0.02
     assert abs(scores["bulk_fraction_error"]) < 0.003
 
@@ -44,7 +51,7 @@ def test_default_states_an_honest_sigma(seed, spread):
     """At 0.1, 1 and 10 times its photons, with white and with correlated noise, in core and shell apart."""
     base = load_study("default", {"seed": seed, "camera.spread_px": spread})
     phantom = build_sample(base).at(base.front.fraction)
-    paths = project_amounts(phantom.amounts, base, phantom.voxel_um, 2)
+    paths = projected(phantom, base)
     for factor in (0.1, 1, 10) if spread == 0 or seed > 1 else (10,):
         photons = factor * base.beam.photons_per_pixel
         scores = scored(
@@ -104,7 +111,7 @@ def test_measured_spectra(measured, standards):
     changes |= {f"standards.{name}.spectrum": standards for name in ("LFP", "FP")}
     study = load_study("clean", changes | {"particle.orientation_deg": [30.0, 45.0, 10.0]})
     phantom = build_sample(study).at(study.front.fraction)
-    scores = scored(study, phantom, project_amounts(phantom.amounts, study, phantom.voxel_um, 2))
+    scores = scored(study, phantom, projected(phantom, study))
     assert scores["phase_rmse_interior"] < 0.02
     limit = 0.001 if standards == "sample" else 0.005
     assert abs(scores["phase_bias_interior_LFP"]) < limit
@@ -129,10 +136,10 @@ def test_exact_line_integrals_score_the_same():
         for body in (core, whole)
     ]
     exact = np.stack([both[0], both[1] - both[0]]).astype(np.float32)
-    projected = project_amounts(phantom.amounts, study, phantom.voxel_um, 2)
+    by_transform = projected(phantom, study)
     names = ("phase_rmse", "phase_rmse_interior", "phase_bias", "bulk_fraction_found", "dice_FP", "pull_std", "fsc_truth_iron_um")
     values = np.zeros((2, 6, len(names)))
-    for i, paths in enumerate((exact, projected)):
+    for i, paths in enumerate((exact, by_transform)):
         for k in range(values.shape[1]):
             scores = scored(load_study("tiny", changes | {"seed": k}), phantom, paths)
             values[i, k] = [scores[name] for name in names]

@@ -152,7 +152,7 @@ def test_an_electrode_fills_its_space_once(form):
     assert set(phantom.fillers) == {"binder", "electrolyte"}
     pore = phantom.fillers["binder"].sum(dtype=float) + phantom.fillers["electrolyte"].sum(dtype=float)
     assert phantom.fillers["binder"].sum(dtype=float) / pore == pytest.approx(0.3, abs=0.03)
-    for grain, fields, fraction in zip(sample.grains, sample.fields, np.linspace(0, 1, 12), strict=True):
+    for grain, fields, fraction in zip(sample.grains, sample.voxels.fields, np.linspace(0, 1, 12), strict=True):
         assert phantom.amounts[1][fields.box].sum(dtype=float) >= 0
         volume = fields.solid.sum(dtype=float) * VOXEL**3
         assert volume == pytest.approx(np.pi / 6 * grain.diameter_um**3, rel=0.03)

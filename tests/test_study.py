@@ -53,7 +53,7 @@ def test_sizes_that_figures_are_compared_at():
     default, low, clean = (load_study(name) for name in ("default", "low-dose", "clean"))
     assert (default.scan.rows, default.scan.columns, default.scan.angles, len(default.scan.energies_eV)) == (128, 128, 121, 13)
     assert default.beam.shot_noise
-    assert default.optics.blur_fwhm_um > 0
+    assert default.optics.outermost_zone_um > 0
     assert default.stage.runout_um > 0
     assert (low.scan.rows, low.scan.columns, low.scan.angles, len(low.scan.energies_eV)) == (128, 256, 181, 31)
     assert (min(low.scan.energies_eV), max(low.scan.energies_eV), low.scan.pixel_um) == (7095, 7185, 0.06)

@@ -69,8 +69,33 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.set_defaults(command=_run)
 
-    studies = commands.add_parser("studies", help="the built-in studies, a line each")
-    studies.add_argument("--show", metavar="NAME", help="one study as commented TOML")
+    simulate = commands.add_parser("simulate", help="scan files, standards and charge curve, and the truth")
+    _study_arguments(simulate)
+    simulate.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder of the files")
+    simulate.add_argument("--format", default="native", help="layout of the scan: native, fxi, dxchange, 32id, nxtomo, mantis")
+    simulate.add_argument("--blind", type=Path, metavar="DIR", help="another folder for truth and study")
+    simulate.add_argument("--threads", type=int, help="worker threads (default: all cores); results do not depend on it")
+    simulate.set_defaults(command=_simulate)
+
+    analyze = commands.add_parser("analyze", help="the analysis alone, on simulated or beamline files")
+    analyze.add_argument("scan", nargs="+", type=Path, help="files of a scan (native, fxi, dxchange, nxtomo) or their folder")
+    analyze.add_argument("--standards", nargs="+", required=True, metavar="NAME=FILE", help="LFP=FILE FP=FILE; FILE:COLUMN")
+    analyze.add_argument("-o", "--output", type=Path, default=Path("analysis"), metavar="DIR", help="folder of result.h5")
+    analyze.add_argument("--charge", type=Path, metavar="CSV", help="charge curve, to compare the counted charge")
+    analyze.add_argument("--method", help="order of the steps (analysis.method)")
+    analyze.add_argument("--engine", help="reconstruction engine (analysis.engine)")
+    analyze.add_argument("--window", help="window on the ramp filter (analysis.window)")
+    analyze.add_argument("--background", help="fitted beside the standards (analysis.background)")
+    analyze.add_argument("--bin", type=int, default=1, metavar="N", help="bin N x N pixels before all else")
+    analyze.add_argument("--roi", metavar="R0:R1,C0:C1", help="rows and columns of the detector to keep, ends excluded")
+    analyze.add_argument("--center", type=float, metavar="PX", help="column of the rotation axis on the detector")
+    analyze.add_argument("--energies", metavar="LOW:HIGH", help="energies to keep, eV")
+    analyze.add_argument("--angles", metavar="[START:STOP:]STEP", help="projections to keep")
+    analyze.add_argument("--threads", type=int, help="worker threads (default: all cores); results do not depend on it")
+    analyze.set_defaults(command=_analyze)
+
+    studies = commands.add_parser("studies", help="the built-in studies and presets, a line each")
+    studies.add_argument("--show", metavar="NAME", help="one study as commented TOML, or a preset")
     studies.set_defaults(command=_studies)
 
     score = commands.add_parser("score", help="score any result against a truth")
@@ -96,9 +121,10 @@ def _load(arguments: argparse.Namespace) -> "Study":
     from .study import load_study, parse_setting
 
     changes = dict(parse_setting(text) for text in arguments.set)
-    for key, value in (("seed", arguments.seed), ("analysis.method", arguments.method), ("analysis.engine", arguments.engine)):
-        if value is not None:
-            changes[key] = value
+    named = vars(arguments)
+    for key, name in (("seed", "seed"), ("analysis.method", "method"), ("analysis.engine", "engine")):
+        if named.get(name) is not None:
+            changes[key] = named[name]
     return load_study(arguments.study, changes)
 
 
@@ -128,9 +154,9 @@ def _run(arguments: argparse.Namespace) -> int:
         print(f"dose: {dose_in_words(guess['dose_MGy'], study)}")
         return DONE
     folder = arguments.output or Path(f"run-{study.name}")
-    from .progress import Reporter
+    from .progress import RUN, Reporter
 
-    with Reporter() as progress:
+    with Reporter(RUN) as progress:
         outcome = run(study, folder, threads=_threads(arguments.threads), progress=progress)
     scores = outcome.scores
     print(f"\n{study.name}, seed {study.seed}: {scores['elapsed_s']:.1f} s, {scores['peak_memory_GB']:.2f} GB")
@@ -161,10 +187,60 @@ _SHOWN = (
 )
 
 
+def _simulate(arguments: argparse.Namespace) -> int:
+    study = _load(arguments)
+    from .export import export
+    from .progress import SIMULATE, Reporter
+    from .verdict import dose_in_words
+
+    threads = _threads(arguments.threads)
+    with Reporter(SIMULATE) as progress:
+        done = export(study, arguments.output, layout=arguments.format, blind=arguments.blind, threads=threads, progress=progress)
+    first, *rest = done.scan_files
+    scan = f"{first} .. {rest[-1]} ({len(done.scan_files)} files)" if rest else first
+    print(f"\n{study.name}, seed {study.seed}, as {arguments.format}: {arguments.output / scan}")
+    print(f"  standards: {arguments.output / 'standards'}")
+    print(f"  truth: {(arguments.blind or arguments.output) / 'truth.h5'}")
+    print(f"  scan time: {study.scan.time_s / 60:.1f} min; dose: {dose_in_words(done.ledger.mean_MGy, study)}")
+    return DONE
+
+
+def _analyze(arguments: argparse.Namespace) -> int:
+    from .beamline import Wishes, analyze_files
+
+    wishes = Wishes(
+        bin=arguments.bin,
+        roi=arguments.roi,
+        center_px=arguments.center,
+        energies=arguments.energies,
+        angles=arguments.angles,
+    )
+    names = ("method", "engine", "window", "background")
+    choices = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    from .progress import Reporter
+
+    with Reporter(("analyze",)) as progress:
+        lines = analyze_files(
+            arguments.scan,
+            arguments.standards,
+            arguments.output,
+            wishes,
+            choices,
+            charge=arguments.charge,
+            threads=_threads(arguments.threads),
+            progress=progress,
+        )
+    print("\n".join(lines))
+    return DONE
+
+
 def _studies(arguments: argparse.Namespace) -> int:
-    from .study import built_in, load_study
+    from .study import PRESETS, built_in, load_study, presets
     from .study_text import commented_toml
 
+    if arguments.show in presets():
+        print((PRESETS / f"{arguments.show}.toml").read_text(), end="")
+        return DONE
     if arguments.show is not None:
         print(commented_toml(load_study(arguments.show)), end="")
         return DONE
@@ -172,6 +248,10 @@ def _studies(arguments: argparse.Namespace) -> int:
     width = max(len(name) for name in names) + 2
     for name in names:
         print(f"{name:<{width}}{load_study(name).description}")
+    print('\npresets, beneath a study\'s own settings: --set presets=NAME or --set \'presets=["NAME", "NAME"]\'')
+    for name in presets():
+        first = (PRESETS / f"{name}.toml").read_text().partition("\n")[0]
+        print(f"{name:<{width}}{first.removeprefix('# ')}")
     return DONE
 
 

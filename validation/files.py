@@ -1,6 +1,8 @@
 """Truth and result files, and versions stamped on them."""
 
 import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,9 @@ from analysis.result import AmountMap, phase_fraction
 from instrument.files.hdf5 import FORMAT_VERSION, dataset, open_hdf5, whole_file
 from phantom import InputError
 
+Volume = NDArray[np.float32]
+Column = NDArray[np.float64]
+Box = tuple[slice, slice, slice]
 _LARGEST_AMOUNT = 1e4  # 1 is a voxel full of LFP
 _PACKAGES = ("txm-twin", "numpy", "scipy", "finufft", "h5py", "xraylib")
 
@@ -31,53 +36,96 @@ def versions() -> dict[str, str]:
 def write_map(
     path: Path,
     values: AmountMap,
-    fillers: dict[str, NDArray[np.float32]] | None = None,
-    particles: dict[str, NDArray[np.float64]] | None = None,
+    fillers: dict[str, Volume] | None = None,
+    particles: dict[str, Column] | None = None,
 ) -> None:
     """truth.h5 or result.h5 (layout: README, Files). Empty space takes no room: only the box with iron is written."""
-    full = values.amounts.shape
     iron = values.iron
     occupied = [np.flatnonzero(iron.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
-    box = tuple(slice(int(i[0]), int(i[-1]) + 1) if i.size else slice(0, 0) for i in occupied)
-    inner = np.nan_to_num(values.amounts[(slice(None), *box)])
-    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
-
-        def put(name: str, data: Any, shape: tuple[int, ...], fill: float) -> None:
-            chunks = (1,) * (len(shape) - 2) + shape[-2:]
-            target = file.create_dataset(
-                name, shape, data.dtype, chunks=chunks, fillvalue=fill, compression="gzip", compression_opts=1, shuffle=True
-            )
-            if data.size:
-                target[(..., *box)] = data
-
-        put("amounts", inner, full, 0.0)
-        put("iron", inner.sum(axis=0), full[1:], 0.0)
-        put("phase_fraction", phase_fraction(inner, values.species), full[1:], np.nan)
-        file["species"] = list(values.species)
-        extra = (
-            ("amounts_sigma", values.amounts_sigma),
-            ("phase_fraction_sigma", values.phase_fraction_sigma),
-            ("flags", values.flags),
-        )
-        for name, data in extra:
+    z, y, x = (slice(int(i[0]), int(i[-1]) + 1) if i.size else slice(0, 0) for i in occupied)
+    with _new_map(path, values.species, values.shape, values.voxel_um, values.resolution_um, values.axes, values.time_s) as file:
+        _put_rows(file, values.species, (z, y, x), values.amounts[:, z, y, x])
+        for name in ("amounts_sigma", "phase_fraction_sigma", "flags"):
+            data = getattr(values, name)
             if data is not None:
                 file.create_dataset(name, data=data)
-        if values.time_s is not None:
-            file.attrs["time_s"] = values.time_s
         for name, share in (fillers or {}).items():
             file.create_dataset(f"fillers/{name}", data=share, chunks=True, compression="gzip", compression_opts=1, shuffle=True)
-        for name, column in (particles or {}).items():
-            file[f"particles/{name}"] = column
+        _put_particles(file, particles)
+
+
+def write_truth(
+    path: Path,
+    species: tuple[str, ...],
+    shape: tuple[int, int, int],
+    voxel_um: float,
+    box: Box,
+    slabs: Iterable[tuple[slice, Volume]],
+    *,
+    resolution_um: float = 0.0,
+    time_s: Column | None = None,
+    particles: dict[str, Column] | None = None,
+) -> None:
+    """truth.h5 of a sample that need not stand in memory: what `write_map` would write, slab by slab.
+
+    The grid has `shape` (z, y, x); `box` (z, y, x) of it holds all iron. `slabs` are rows of the grid, each once, and the
+    amounts (species, z, y, x) in them within the box's y and x. Rows of no slab are empty.
+    """
+    with _new_map(path, species, shape, voxel_um, resolution_um, "z:y:x", time_s) as file:
+        for rows, amounts in slabs:
+            _put_rows(file, species, (rows, *box[1:]), amounts)
+        _put_particles(file, particles)
+
+
+@contextmanager
+def _new_map(
+    path: Path,
+    species: tuple[str, ...],
+    shape: tuple[int, int, int],
+    voxel_um: float,
+    resolution_um: float,
+    axes: str,
+    time_s: Column | None,
+) -> Iterator[h5py.File]:
+    """A truth or result file without iron, open for what it holds."""
+    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
+        fills = {"amounts": 0.0, "iron": 0.0, "phase_fraction": np.nan}
+        for name, fill in fills.items():
+            full = (len(species), *shape) if name == "amounts" else shape
+            chunks = (1,) * (len(full) - 2) + full[-2:]
+            file.create_dataset(
+                name, full, np.float32, chunks=chunks, fillvalue=fill, compression="gzip", compression_opts=1, shuffle=True
+            )
+        file["species"] = list(species)
+        if time_s is not None:
+            file.attrs["time_s"] = time_s
         file.attrs.update(
             {
                 "format_version": FORMAT_VERSION,
-                "voxel_um": values.voxel_um,
-                "origin_um": [-(n - 1) / 2 * values.voxel_um for n in full[2 if values.is_series else 1 :]],
-                "axes": values.axes,
-                "resolution_um": values.resolution_um,
+                "voxel_um": voxel_um,
+                "origin_um": [-(n - 1) / 2 * voxel_um for n in shape[1 if axes == "time:y:x" else 0 :]],
+                "axes": axes,
+                "resolution_um": resolution_um,
                 "versions": json.dumps(versions()),
             }
         )
+        yield file
+
+
+def _put_rows(file: h5py.File, species: tuple[str, ...], place: Box, amounts: Volume) -> None:
+    """Set amounts (species, z, y, x), and what follows from them, at a place of a new file; rows without iron stay unwritten."""
+    for k in range(amounts.shape[1]):  # a chunk is a row: each is compressed once
+        inner = np.nan_to_num(amounts[:, k])
+        iron = inner.sum(axis=0)
+        if iron.any():
+            row = (place[0].start + k, *place[1:])
+            file["amounts"][(slice(None), *row)] = inner
+            file["iron"][row], file["phase_fraction"][row] = iron, phase_fraction(inner, species)
+
+
+def _put_particles(file: h5py.File, particles: dict[str, Column] | None) -> None:
+    for name, column in (particles or {}).items():
+        file[f"particles/{name}"] = column
 
 
 def read_map(path: Path, voxel_um: float | None = None, axes: str = "zyx") -> AmountMap:

@@ -1,12 +1,11 @@
 """What a study's materials do to X-rays: edges of the sample and of its standards, coefficients of every component."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.spectra import design_matrix
-from instrument.attenuation import absorbed_per_um, attenuation_per_um, formula_mass_g_mol, iron_per_formula
+from instrument.attenuation import absorbed_per_um, attenuation_per_um, formula_mass_g_mol, iron_per_formula, phase_rad_per_um
+from instrument.components import Matter
 from instrument.files.text import read_spectrum
 from instrument.standards import Standard
 from instrument.xanes import Edge, parametric, tabulated
@@ -15,18 +14,6 @@ from phantom import InputError, Species
 from .study import Study, spectrum_path
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Coefficients:
-    """Attenuation and absorption (component, energy), 1/um, and density (component,), g/cm3, per unit amount or share.
-
-    Components are the species in the order of the amounts, then the fillers.
-    """
-
-    attenuation_per_um: Array
-    absorbed_per_um: Array
-    density_g_cm3: Array
 
 
 def species_of(study: Study) -> dict[str, Species]:
@@ -38,6 +25,7 @@ def check_physics(study: Study) -> dict[str, Edge]:
     """The sample's edges; InputError, before any work, for what a study's parts cannot do together."""
     energies = np.array(study.scan.energies_eV)
     study.instrument.check()
+    study.housing.check(study.scan.angles_rad)
     for name, species in species_of(study).items():
         mass = formula_mass_g_mol(species.formula)
         if abs(mass / species.formula_mass_g_mol - 1) > 0.005:
@@ -64,24 +52,59 @@ def check_physics(study: Study) -> dict[str, Edge]:
     return edges
 
 
-def coefficients(study: Study, fillers: tuple[str, ...], edges: dict[str, Edge] | None = None) -> Coefficients:
-    """Coefficients of the species and of the named fillers at the study's energies."""
+def matter_of(study: Study, fillers: tuple[str, ...] = (), edges: dict[str, Edge] | None = None) -> Matter:
+    """What the species, in the order of the amounts, and the named fillers do to X-rays, per unit amount or share."""
+    edges = edges or sample_edges(study)
+    parts = [_species_part(study, name, edges[name]) for name in species_of(study)]
+    for name in fillers:
+        filler = getattr(study.electrode, name)
+        parts.append((filler.formula, filler.density_g_cm3 / formula_mass_g_mol(filler.formula), None))
+    return _matter(parts)
+
+
+def film_matter(study: Study, name: str, edge: Edge, energy_offset_eV: float) -> Matter:
+    """A standard's film of LFP's iron density, whose energies are off by so much."""
+    formula, mol_cm3, _ = _species_part(study, name, edge)
+    film = _matter([(formula, mol_cm3, edge)])
+    return Matter(
+        lambda energies: film.attenuation_per_um(energies + energy_offset_eV),
+        lambda energies: film.phase_rad_per_um(energies + energy_offset_eV),
+    )
+
+
+def absorption(study: Study, edges: dict[str, Edge] | None = None) -> tuple[Array, Array]:
+    """Energy-absorption coefficients (species, energy), 1/um, and densities (species,), g/cm3, per unit amount."""
     edges = edges or sample_edges(study)
     energies = np.array(study.scan.energies_eV)
     iron_mol_cm3 = study.species.LFP.iron_mol_cm3
-    parts: list[tuple[str, float, Array, Array | None]] = [
-        (entry.formula, iron_mol_cm3, energies, edges[name](energies)) for name, entry in species_of(study).items()
-    ]
-    density = [iron_mol_cm3 * entry.formula_mass_g_mol for entry in species_of(study).values()]
-    for name in fillers:
-        filler = getattr(study.electrode, name)
-        parts.append((filler.formula, filler.density_g_cm3 / formula_mass_g_mol(filler.formula), energies, None))
-        density.append(filler.density_g_cm3)
-    return Coefficients(
-        np.stack([attenuation_per_um(*part) for part in parts]),
-        np.stack([absorbed_per_um(*part) for part in parts]),
-        np.array(density),
+    species = species_of(study)
+    return (
+        np.stack(
+            [absorbed_per_um(entry.formula, iron_mol_cm3, energies, edges[name](energies)) for name, entry in species.items()]
+        ),
+        np.array([iron_mol_cm3 * entry.formula_mass_g_mol for entry in species.values()]),
     )
+
+
+def _species_part(study: Study, name: str, edge: Edge) -> tuple[str, float, Edge | None]:
+    return species_of(study)[name].formula, study.species.LFP.iron_mol_cm3, edge
+
+
+def _matter(parts: list[tuple[str, float, Edge | None]]) -> Matter:
+    """Each part is a formula, its moles per cm3, and the shape of its iron edge, if it has one."""
+
+    def attenuation(energies: Array) -> Array:
+        return np.stack(
+            [
+                attenuation_per_um(formula, mol_cm3, energies, None if edge is None else edge(energies))
+                for formula, mol_cm3, edge in parts
+            ]
+        )
+
+    def phase(energies: Array) -> Array:
+        return np.stack([phase_rad_per_um(formula, mol_cm3, energies) for formula, mol_cm3, _ in parts])
+
+    return Matter(attenuation, phase)
 
 
 def sample_edges(study: Study) -> dict[str, Edge]:

@@ -6,17 +6,20 @@ from types import TracebackType
 
 from tqdm import tqdm
 
-# Stages of a run and their share of the bar, from the default study's times.
-_SHARE = {"sample": 20, "project": 5, "record": 35, "standards": 8, "analyze": 15, "score": 12, "report": 5}
+# Stages and their share of the bar, from the default study's times.
+_SHARE = {"sample": 20, "project": 5, "record": 35, "standards": 8, "files": 8, "analyze": 15, "score": 12, "report": 5}
+RUN = ("sample", "project", "record", "standards", "analyze", "score", "report")
+SIMULATE = ("sample", "project", "record", "files")
 
 
 class Reporter:
-    """Called as (stage, done, total)."""
+    """Called as (stage, done, total), for the `stages` in their order."""
 
-    def __init__(self) -> None:
+    def __init__(self, stages: tuple[str, ...]) -> None:
+        self._share = {name: _SHARE[name] for name in stages}
         self._terminal = sys.stderr.isatty()
         self._bar = tqdm(
-            total=sum(_SHARE.values()),
+            total=sum(self._share.values()),
             disable=not self._terminal,
             bar_format="{desc:<10} {bar} {percentage:3.0f}% {elapsed}",
             leave=False,
@@ -27,8 +30,8 @@ class Reporter:
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Move the bar to `done` of `total` of a stage; off a terminal, print the stage's seconds at its end."""
         self._bar.set_description_str(stage, refresh=False)
-        names = list(_SHARE)
-        passed = sum(_SHARE[name] for name in names[: names.index(stage)]) + _SHARE[stage] * done / total
+        names = list(self._share)
+        passed = sum(self._share[name] for name in names[: names.index(stage)]) + self._share[stage] * done / total
         self._bar.update(passed - self._done)
         self._done = passed
         if done == total and not self._terminal:

@@ -5,6 +5,7 @@ from typing import Any
 
 from analysis.pipeline import Conclusion
 from analysis.result import phase_fraction
+from instrument.dose import Ledger
 from instrument.measurement import ChargeCurve
 from phantom.cell import THEORETICAL_mAh_g
 
@@ -43,6 +44,7 @@ def render(
     pair: Overlay,
     conclusion: Conclusion,
     sentence: str,
+    ledger: Ledger,
     charge: ChargeCurve | None = None,
 ) -> str:
     """The page of one run."""
@@ -102,10 +104,32 @@ their own sigma, at least two {"pixels" if series else "voxels"} and 1.5 resolut
 {incident:,.0f} incident and {detected:,.0f} detected photons per pixel, per projection,
 per energy, open beam. Dose: <b>{dose}</b>. FP holds {held[0]:.2f} of
 {held[1]:.2f} µm³ (as LFP volume){" in the last map" if series else ""}. Volume model: {study.front.volume}.</p>
-<h2>Scores</h2><div class="scroll"><table><tr><th>score</th><th>value</th><th>meaning</th></tr>{rows}</table></div>
+{_ledger_section(ledger)}<h2>Scores</h2><div class="scroll"><table><tr><th>score</th><th>value</th><th>meaning</th></tr>{
+        rows
+    }</table></div>
 <h2>The study, resolved</h2><details><summary>study.toml (runs again as it is)</summary>
 <pre>{html.escape(study_toml(study))}</pre></details>
 </body></html>
+"""
+
+
+def _ledger_section(ledger: Ledger) -> str:
+    """What the sample took at each energy."""
+    rows = "".join(
+        f"<tr><td class=n>{energy:g}</td><td class=n>{photons:.3g}</td><td class=n>{entrance:.3g}</td><td class=n>{mean:.3g}</td>"
+        f"<td class=n>{each.min():.3g} – {each.max():.3g}</td></tr>"
+        for energy, photons, entrance, mean, each in zip(
+            ledger.energies_eV,
+            ledger.photons_per_um2,
+            ledger.entrance_MGy,
+            ledger.sample_MGy,
+            ledger.particles_MGy.T,
+            strict=True,
+        )
+    )
+    return f"""<details><summary>Dose ledger: each energy, all exposures with the sample in the beam</summary>
+<div class="scroll"><table class="ledger"><tr><th>energy (eV)</th><th>photons per µm²</th><th>pure LFP at the entrance (MGy)</th>
+<th>mean over the sample (MGy)</th><th>particles, least – most (MGy)</th></tr>{rows}</table></div></details>
 """
 
 

@@ -1,12 +1,8 @@
 """The command `run`: simulate, analyze from the files alone, score, report, all into one folder."""
 
 import json
-import os
-import shutil
-import tempfile
+import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,15 +14,17 @@ from analysis.pipeline import Conclusion, analyze, check_tomopy
 from instrument.files.native import open_scan
 from instrument.files.text import read_spectrum, write_charge, write_spectrum
 from instrument.measurement import ChargeCurve
-from phantom import InputError
 
 from .course import course_of
 from .files import write_map
+from .ledger import ledger_of
 from .materials import check_physics
+from .projection import build_sample, project_course
 from .scores import overlay, score_pair
+from .staging import staging
 from .study import Study, digest
 from .study_text import study_toml
-from .trial import Progress, build_sample, project_course, scan_dose_MGy, simulate
+from .trial import Progress, simulate
 from .verdict import verdict
 
 
@@ -37,56 +35,6 @@ class Outcome:
     scores: dict[str, Any]
     sentence: str
     folder: Path
-
-
-FILES = (
-    "study.toml",
-    "scan.h5",
-    "charge.csv",
-    "truth.h5",
-    "result.h5",
-    "scores.json",
-    "report.html",
-    "standards/LFP.txt",
-    "standards/FP.txt",
-)
-
-
-@contextmanager
-def staging(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside `folder`; its files move there when all are made, else none do.
-
-    Raises InputError where the place cannot be written.
-    """
-    missing = [parent for parent in folder.parents if not parent.exists()]
-    try:
-        for path in (folder, folder / "standards"):
-            if path.exists() and not path.is_dir():
-                raise NotADirectoryError(20, f"{path.name} is a file")
-        for name in FILES:
-            if (folder / name).is_dir():
-                raise IsADirectoryError(21, f"{name} in it is a folder")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        if folder.exists() and not os.access(folder, os.W_OK):
-            raise PermissionError(13, "no permission to write")
-        place = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another folder with -o") from error
-    try:
-        yield place
-        for name in FILES:  # of an earlier run, that this one does not have
-            if not (place / name).exists():
-                (folder / name).unlink(missing_ok=True)
-        for path in sorted(place.rglob("*")):
-            if path.is_file():
-                target = folder / path.relative_to(place)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(path, target)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-        for parent in missing:
-            with suppress(OSError):  # not empty: something was written, and it stays
-                parent.rmdir()
 
 
 def run(study: Study, folder: Path, *, threads: int = 1, progress: Progress | None = None) -> Outcome:
@@ -114,6 +62,9 @@ def run(study: Study, folder: Path, *, threads: int = 1, progress: Progress | No
             "reduced_chi2": conclusion.reduced_chi2 if np.isfinite(conclusion.reduced_chi2) else None,
             "repaired_rays": conclusion.repaired_rays,
             "dose_MGy": simulation.dose_MGy,
+            "dose_entrance_MGy": float(simulation.ledger.entrance_MGy.sum()),
+            "dose_particle_max_MGy": float(simulation.ledger.particles_MGy.sum(axis=1).max()),
+            "photons_on_sample_per_um2": float(simulation.ledger.photons_per_um2.sum()),
             "scan_time_s": study.scan.time_s,
             "charge_fraction": simulation.charge_fraction,
             "fraction_spread": float(simulation.particles["fraction"].std()),
@@ -131,7 +82,9 @@ def run(study: Study, folder: Path, *, threads: int = 1, progress: Progress | No
             progress("score", 1, 1)
         scores["elapsed_s"] = time.perf_counter() - start
         scores["peak_memory_GB"] = peak_memory_GB()
-        (place / "report.html").write_text(render(study, scores, pair, conclusion, sentence, simulation.charge))
+        (place / "report.html").write_text(
+            render(study, scores, pair, conclusion, sentence, simulation.ledger, simulation.charge)
+        )
         scores["elapsed_s"] = time.perf_counter() - start
         scores["peak_memory_GB"] = peak_memory_GB()
         (place / "scores.json").write_text(json.dumps(scores, indent=1, allow_nan=False) + "\n")
@@ -200,24 +153,25 @@ def forecast(study: Study) -> dict[str, float]:
     # A wider field than the scan's: coarse voxels need more room around the same sample.
     columns, rows = (round(n * scan.pixel_um / pitch_um) + 12 for n in (scan.columns, scan.rows))
     views = 1 if scan.kind == "series" else min(scan.angles, 12)
-    coarse = replace(scan, columns=columns, rows=rows, pixel_um=pitch_um, angles=views)
+    outside = math.ceil(scan.outside_px * scan.pixel_um / pitch_um)
+    coarse = replace(scan, columns=columns, rows=rows, pixel_um=pitch_um, angles=views, outside_px=outside)
     small = replace(study, scan=coarse)
     sample = build_sample(small)
     course = course_of(study, sample)
     states = len(course.times_s)
     halfway = replace(course, times_s=np.zeros(1), fractions=course.at(scan.time_s / 2)[None])
-    phantom, components = project_course(sample, halfway, small)
-    dose = scan_dose_MGy(components, phantom.voxel_um, study)
+    with project_course(sample, halfway, small) as components:
+        dose = ledger_of(components, sample.grid.voxel_um, study).mean_MGy
     energies, fine = len(scan.energies_eV), scan.oversampling
     series = scan.kind == "series"
     frames = energies * (scan.angles + scan.flats + scan.darks)
     pixels = scan.rows * scan.columns
-    depth = sample.grid.shape[1] * phantom.voxel_um / scan.pixel_um if study.electrode.particles else scan.columns
+    depth = sample.grid.shape[1] * sample.grid.voxel_um / scan.pixel_um if study.electrode.particles else scan.columns
     fine_voxels = pixels * depth * fine**3
     found = pixels * (scan.angles if series else scan.columns)
-    volumes = 2 + len(phantom.fillers)
+    volumes = 2 + len(sample.fillers)
     truth = volumes * fine_voxels * 4 / 1e9
-    paths = (2 * states + len(phantom.fillers)) * (1 if series else scan.angles) * pixels * fine**2 * 4 / 1e9
+    paths = (2 * states + len(sample.fillers)) * (1 if series else scan.angles) * pixels * fine**2 * 4 / 1e9
     result = found * 29 / 1e9
     return {
         "time_s": 4

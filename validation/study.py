@@ -14,15 +14,19 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+import instrument
 from analysis.pipeline import Analysis
 from instrument.cycler import Cycler
-from instrument.settings import Beam, Camera, Instrument, Optics, Scan, Stage
+from instrument.housing import Housing
+from instrument.scan import Scan
+from instrument.settings import Beam, Camera, Instrument, Monochromator, Optics, Stage
 from instrument.standards import Standard
 from phantom import FP, LFP, Cell, Electrode, Front, InputError, Particle, Species
 
 from .charging import Charging
 
 STUDIES = Path(__file__).parent / "studies"
+PRESETS = Path(instrument.__file__ or "").parent / "presets"
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,10 @@ class Study:
 
     name: Annotated[str, Meta(description="name of the study")] = "unnamed"
     description: Annotated[str, Meta(description="one line")] = ""
+    presets: Annotated[
+        tuple[str, ...],
+        Meta(description="whose settings lie beneath the study's own: x8c, fxi, 32-id, ideal; cell-2032, capillary, pillar"),
+    ] = ()
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1, description="seed of every random draw")] = 1
     particle: Particle = field(default_factory=Particle)
     front: Front = field(default_factory=Front)
@@ -71,6 +79,8 @@ class Study:
     species: SpeciesTable = field(default_factory=SpeciesTable)
     scan: Scan = field(default_factory=Scan)
     beam: Beam = field(default_factory=Beam)
+    monochromator: Monochromator = field(default_factory=Monochromator)
+    housing: Housing = field(default_factory=Housing)
     optics: Optics = field(default_factory=Optics)
     stage: Stage = field(default_factory=Stage)
     camera: Camera = field(default_factory=Camera)
@@ -80,13 +90,18 @@ class Study:
 
     @property
     def instrument(self) -> Instrument:
-        """Beam, optics, stage and camera together."""
-        return Instrument(self.beam, self.optics, self.stage, self.camera)
+        """Beam, monochromator, housing, optics, stage and camera together."""
+        return Instrument(self.beam, self.monochromator, self.housing, self.optics, self.stage, self.camera)
 
 
 def built_in() -> list[str]:
     """Names of the built-in studies."""
     return sorted(path.stem for path in STUDIES.glob("*.toml"))
+
+
+def presets() -> list[str]:
+    """Names of the presets of instruments and cells."""
+    return sorted(path.stem for path in PRESETS.glob("*.toml"))
 
 
 def load_study(source: str | Path = "default", changes: dict[str, Any] | None = None) -> Study:
@@ -100,7 +115,21 @@ def load_study(source: str | Path = "default", changes: dict[str, Any] | None = 
         change = _nested(key, value)
         _resolve_spectra(change, Path.cwd())
         _merge(values, change)
-    return study_from(values)
+    return study_from(_beneath(values))
+
+
+def _beneath(values: dict[str, Any]) -> dict[str, Any]:
+    """The values on top of those of their presets, the last preset uppermost."""
+    named = values.get("presets", [])
+    if isinstance(named, str):
+        named = [named]
+    if not isinstance(named, list) or not all(name in presets() for name in named):
+        raise InputError(f"study: presets is {named!r}; allowed is a list of {', '.join(presets())}")
+    merged: dict[str, Any] = {}
+    for name in named:
+        _merge(merged, tomllib.loads((PRESETS / f"{name}.toml").read_text()))
+    _merge(merged, values | {"presets": named})
+    return merged
 
 
 def study_from(values: dict[str, Any]) -> Study:

@@ -1,4 +1,4 @@
-"""One closed loop: simulate a study, analyze its files, score the result against the truth."""
+"""A study simulated: sample, scan, standards, charge curve, dose, and the truth."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -9,27 +9,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.result import AmountMap
-from instrument.attenuation import attenuation_per_um
 from instrument.components import Components
-from instrument.dose import mean_dose_MGy
-from instrument.effects import FWHM_PER_SIGMA
+from instrument.dose import Ledger
+from instrument.exposure import pixel_ratio
 from instrument.files.native import new_scan
 from instrument.measurement import ChargeCurve, Header, Measurement, Spectrum
 from instrument.microscope import record
-from instrument.projector import project
-from instrument.randomness import generator
+from instrument.optics import FWHM_PER_SIGMA, point_width_um
 from instrument.standards import measure_standard, standard_energies
 from instrument.xanes import Edge
-from phantom import InputError, Phantom, Sample, make_sample
+from phantom import Phantom, Sample
 
 from .course import Course, charge_curve, course_of
-from .materials import check_physics, coefficients, sample_edges, species_of, standard_edge
+from .ledger import ledger_of
+from .materials import check_physics, film_matter, matter_of, sample_edges, species_of, standard_edge
+from .projection import build_sample, photoreduction, project_course
 from .study import Study
 
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]
 Progress = Callable[[str, int, int], None]
-_DOSE_VIEWS = 16  # the mean over views converges long before
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,10 @@ class Simulation:
     """What a study yields: the truth, its rotation (crystal a, b, c to lab x, y, z), scan, standards, charge curve, dose.
 
     The truth of a sample that moves is its state at the middle of the scan, that of a series its projected amounts, um, at the
-    middle of each energy scan. `charge_fraction` is the whole cell's at the middle of the scan, `fraction_change` the sample's
-    own while it lasts. `fillers` are the shares (z, y, x), or thicknesses, um, (y, x), of materials without iron;
-    `particles` their diameters (particle,), um, centres (particle, 3), (z, y, x) in um, and bulk fractions at mid-scan.
+    middle of each energy scan; what the beam itself changes (photoreduction) is no part of it. `charge_fraction` is the whole
+    cell's at the middle of the scan, `fraction_change` the sample's own while it lasts. `fillers` are the shares (z, y, x), or
+    thicknesses, um, (y, x), of materials without iron; `particles` their diameters (particle,), um, centres
+    (particle, 3), (z, y, x) in um, bulk fractions at mid-scan and doses (particle, energy), MGy.
     """
 
     truth: AmountMap
@@ -48,10 +48,15 @@ class Simulation:
     standards: list[Spectrum]
     charge: ChargeCurve | None
     charge_fraction: float | None
-    dose_MGy: float
+    ledger: Ledger
     fraction_change: float = 0.0
     fillers: dict[str, Image] = field(default_factory=dict)
     particles: dict[str, Array] = field(default_factory=dict)
+
+    @property
+    def dose_MGy(self) -> float:
+        """Mean dose of all particles."""
+        return self.ledger.mean_MGy
 
 
 def simulate(study: Study, *, scan_file: Path | None = None, threads: int = 1, progress: Progress | None = None) -> Simulation:
@@ -65,82 +70,55 @@ def simulate(study: Study, *, scan_file: Path | None = None, threads: int = 1, p
     course = course_of(study, sample)
     if progress:
         progress("sample", 1, 1)
-    phantom, components = project_course(sample, course, study, threads, progress)
-    simulation = record_components(components, phantom, study, edges, scan_file=scan_file, threads=threads, progress=progress)
+    folder = None if scan_file is None else scan_file.parent
+    with project_course(sample, course, study, threads, progress, folder) as components:
+        phantom = sample.at(course.at(study.scan.time_s / 2), threads)
+        diameters = list(sample.diameters_um)
+        simulation = record_components(
+            components, phantom, study, edges, diameters=diameters, scan_file=scan_file, threads=threads, progress=progress
+        )
+        change = _change(components)
     counted = None
     if course.charge is not None:
         middle = course.start_s + (study.scan.time_s / 2 if study.charging.moving else 0.0)
         counted = course.charge.at(middle)[0]
-    particles = {
+    return replace(
+        simulation,
+        particles=particle_table(sample, course, study, simulation.ledger),
+        charge=charge_curve(study, course),
+        charge_fraction=counted,
+        fraction_change=change,
+    )
+
+
+def particle_table(sample: Sample, course: Course, study: Study, ledger: Ledger) -> dict[str, Array]:
+    """Size, place, state at mid-scan and dose of each particle, by name."""
+    return {
         "diameter_um": sample.diameters_um,
         "center_um": np.array([grain.center_um for grain in sample.grains]),
         "fraction": course.at(study.scan.time_s / 2),
+        "dose_MGy": ledger.particles_MGy,
     }
-    return replace(
-        simulation,
-        particles=particles,
-        charge=charge_curve(study, course),
-        charge_fraction=counted,
-        fraction_change=_change(components.moving),
+
+
+def header_of(study: Study) -> Header:
+    """What the beamline states of a study's scan before it begins."""
+    scan, instrument = study.scan, study.instrument
+    energies = np.array(scan.energies_eV)
+    known = study.optics.magnification_known
+    ratios = [pixel_ratio(instrument, float(energy), float(energies[0])) if known else 1.0 for energy in energies]
+    return Header(
+        energies,
+        scan.angles_rad,
+        scan.frame_time_s,
+        scan.pixel_um * np.array(ratios),
+        (scan.columns - 1) / 2 + (study.stage.center_offset_px if study.stage.center_known else 0.0),
+        scan.exposure_s,
+        (scan.rows, scan.columns),
+        scan.flats,
+        scan.darks,
+        scan.start_s,
     )
-
-
-def build_sample(study: Study, threads: int = 1) -> Sample:
-    """The particle or electrode on the truth's grid, `scan.oversampling` times finer than the pixel."""
-    scan = study.scan
-    n = scan.oversampling
-    sway = 4 * study.stage.runout_um  # a frame in 10,000 goes further
-    electrode = study.electrode if study.electrode.particles else None
-    if electrode and electrode.form == "layer" and (scan.kind != "series" or scan.first_angle_deg != 0):
-        raise InputError(
-            f"electrode.form: a layer lies across the beam of angle 0, found a {scan.kind} from {scan.first_angle_deg:g} "
-            "degrees; allowed is scan.kind = 'series' with first_angle_deg = 0; or take form = 'pillar'"
-        )
-    return make_sample(
-        study.particle,
-        study.front,
-        study.species.LFP,
-        study.species.FP,
-        (scan.rows * n, scan.columns * n, scan.columns * n),
-        scan.pixel_um / n,
-        generator(study.seed, "particle"),
-        electrode=electrode,
-        clearance_um=(sway, sway + abs(study.stage.center_offset_px) * scan.pixel_um),
-        threads=threads,
-    )
-
-
-def project_course(
-    sample: Sample, course: Course, study: Study, threads: int = 1, progress: Progress | None = None
-) -> tuple[Phantom, Components]:
-    """The sample at the middle of the scan, and its projections in every state of its course."""
-    moving = np.zeros(0, np.float32)
-    for k, fractions in enumerate(course.fractions):
-        phantom = sample.at(fractions)
-        state = project_amounts(phantom.amounts, study, phantom.voxel_um, threads)
-        if k == 0:  # all states at once would stand in memory twice
-            moving = np.empty((len(course.fractions), *state.shape), np.float32)
-        moving[k] = state
-        if progress:
-            progress("project", k + 1, len(course.fractions))
-    if len(moving) > 1:
-        phantom = sample.at(course.at(study.scan.time_s / 2))
-    still = np.zeros((0, *moving.shape[2:]), np.float32)
-    if phantom.fillers:
-        still = project_amounts(np.stack(list(phantom.fillers.values())), study, phantom.voxel_um, threads)
-    return phantom, Components(moving, course.times_s, still)
-
-
-def project_amounts(volumes: Image, study: Study, voxel_um: float, threads: int = 1) -> Image:
-    """Line integrals of volumes (n, z, y, x), um, (n, view, row, column) on the truth's grid; a series has one view.
-
-    Along y, which a beam of angle 0 follows, the sum is exact, whatever the depth of the volume.
-    """
-    scan = study.scan
-    if scan.kind == "series" and scan.first_angle_deg == 0:
-        return np.asarray(volumes.sum(axis=2)[:, None] * np.float32(voxel_um))
-    angles = scan.angles_rad[:1] if scan.kind == "series" else scan.angles_rad
-    return np.stack([project(volume, angles, voxel_um, threads) for volume in volumes])
 
 
 def record_components(
@@ -149,100 +127,114 @@ def record_components(
     study: Study,
     edges: dict[str, Edge] | None = None,
     *,
+    diameters: list[float] | None = None,
     scan_file: Path | None = None,
     threads: int = 1,
     progress: Progress | None = None,
 ) -> Simulation:
     """The scan of a projected sample, however it was projected, with its standards and dose."""
-    scan = study.scan
     edges = edges or sample_edges(study)
-    energies = np.array(scan.energies_eV)
-    materials = coefficients(study, tuple(phantom.fillers), edges)
-    header = Header(
-        energies,
-        scan.angles_rad,
-        scan.frame_time_s,
-        np.full(len(energies), scan.pixel_um),
-        (scan.columns - 1) / 2 + study.stage.center_offset_px,
-        scan.exposure_s,
-        (scan.rows, scan.columns),
-        scan.flats,
-        scan.darks,
-        scan.start_s,
-    )
+    ledger = ledger_of(components, phantom.voxel_um, study, edges, diameters)
     with ExitStack() as stack:
+        header = replace(header_of(study), entrance_MGy=ledger.entrance_MGy)
         target = header.in_memory() if scan_file is None else stack.enter_context(new_scan(scan_file, header))
-        record(
-            components,
-            materials.attenuation_per_um,
-            study.instrument,
-            target,
-            seed=study.seed,
-            oversampling=scan.oversampling,
-            threads=threads,
-            progress=progress,
-        )
-    standards = [_measure(name, study, edges[name], threads) for name in species_of(study)]
+        record_scan(components, tuple(phantom.fillers), study, edges, ledger, target, threads, progress)
+    standards = measure_standards(study, edges, threads)
     if progress:
         progress("standards", 1, 1)
     truth, fillers = _truth(components, phantom, study)
-    dose = scan_dose_MGy(components, phantom.voxel_um, study, edges)
-    return Simulation(truth, phantom.rotation, target, standards, None, None, dose, fillers=fillers)
+    return Simulation(truth, phantom.rotation, target, standards, None, None, ledger, fillers=fillers)
 
 
-def _change(moving: Image) -> float:
-    """Bulk fraction of the last state less that of the first; `moving` (state, species, view, row, column), FP last."""
-    first, last = (state[-1].sum(dtype=float) / state.sum(dtype=float) for state in (moving[0, :, 0], moving[-1, :, 0]))
-    return float(last - first)
+def record_scan(
+    components: Components,
+    fillers: tuple[str, ...],
+    study: Study,
+    edges: dict[str, Edge],
+    ledger: Ledger,
+    target: Measurement,
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> None:
+    """Fill the arrays of `target` with the scan of a projected sample."""
+    record(
+        replace(components, fading=photoreduction(study, ledger.sample_MGy)),
+        matter_of(study, fillers, edges),
+        study.instrument,
+        target,
+        study.scan.clock,
+        seed=study.seed,
+        oversampling=study.scan.oversampling,
+        threads=threads,
+        progress=progress,
+    )
+
+
+def measure_standards(study: Study, edges: dict[str, Edge], threads: int = 1) -> list[Spectrum]:
+    """The standards as the instrument sees them, at energies off by each one's error of the scale."""
+    found = []
+    for name, species in species_of(study).items():
+        standard = getattr(study.standards, name)
+        film = film_matter(study, name, standard_edge(standard, name, edges[name]), standard.energy_offset_eV)
+        found.append(
+            measure_standard(
+                name,
+                species.formula,
+                standard,
+                standard_energies(study.scan.energies_eV),
+                film,
+                study.instrument,
+                study.scan.pixel_um,
+                seed=study.seed,
+                threads=threads,
+            )
+        )
+    return found
+
+
+def _change(components: Components) -> float:
+    """Bulk fraction of the last state less that of the first."""
+    first, last = (components.moving[k, :, :, 0] for k in (0, -1))
+    return float(np.subtract(*(state[-1].sum(dtype=float) / state.sum(dtype=float) for state in (last, first))))
 
 
 def _truth(components: Components, phantom: Phantom, study: Study) -> tuple[AmountMap, dict[str, Image]]:
-    """The truth on the fine grid: amounts in voxels, or projected amounts at the middle of each scan of a series."""
-    width = resolution_um(study)
-    if study.scan.kind == "tomography":
-        time = study.scan.time_s / 2 if len(components.times_s) > 1 else None
-        truth = AmountMap(
-            phantom.species, phantom.amounts, phantom.voxel_um, width, time_s=None if time is None else np.array([time])
-        )
-        return truth, phantom.fillers
+    """The truth on the fine grid, and its fillers."""
+    if study.scan.kind == "series":
+        return series_truth(components, tuple(phantom.fillers), study)
+    time = np.array([study.scan.time_s / 2]) if len(components.times_s) > 1 else None
+    seen = (slice(None), *(field_of(study, count) for count in phantom.amounts.shape[1:]))
+    truth = AmountMap(phantom.species, phantom.amounts[seen], phantom.voxel_um, resolution_um(study), time_s=time)
+    return truth, {name: share[seen[1:]] for name, share in phantom.fillers.items()}
+
+
+def field_of(study: Study, count: int) -> slice:
+    """Of so many voxels along an axis of the truth's grid those in the detector's field."""
+    outside = study.scan.outside_px * study.scan.oversampling
+    return slice(outside, count - outside)
+
+
+def series_truth(components: Components, fillers: tuple[str, ...], study: Study) -> tuple[AmountMap, dict[str, Image]]:
+    """Projected amounts at the middle of each scan of a series, and thicknesses of the named fillers."""
+    species = tuple(species_of(study))
     times = study.scan.frame_time_s.mean(axis=0)
-    count = len(phantom.species)
-    amounts = np.stack([components.paths(k, float(time))[:count] for k, time in enumerate(times)], axis=1)
-    fillers = {name: image[0] for name, image in zip(phantom.fillers, components.still, strict=True)}
-    return AmountMap(phantom.species, amounts, phantom.voxel_um, width, axes="time:y:x", time_s=times), fillers
+    moments = np.stack([_whole(components, study, k, float(time)) for k, time in enumerate(times)], axis=1)[: len(species)]
+    voxel_um = study.scan.pixel_um / study.scan.oversampling
+    truth = AmountMap(species, moments, voxel_um, resolution_um(study), axes="time:y:x", time_s=times)
+    seen = tuple(field_of(study, count) for count in components.field)
+    return truth, {name: image.sum(axis=0)[0][seen] for name, image in zip(fillers, components.still, strict=True)}
 
 
-def scan_dose_MGy(components: Components, sample_um: float, study: Study, edges: dict[str, Edge] | None = None) -> float:
-    """Mean dose of the sample's particles over all views and energies of a study; what fills the space between takes none."""
-    materials = coefficients(study, (), edges)
-    energies = np.array(study.scan.energies_eV)
-    paths = components.moving[len(components.times_s) // 2]
-    views = np.linspace(0, paths.shape[1] - 1, min(_DOSE_VIEWS, paths.shape[1])).astype(int)
-    return mean_dose_MGy(
-        paths[:, views],
-        materials.attenuation_per_um,
-        materials.absorbed_per_um,
-        energies,
-        materials.density_g_cm3,
-        np.full(len(energies), study.beam.photons_per_pixel / study.scan.pixel_um**2),
-        study.scan.angles,
-        sample_um,
-    )
+def _whole(components: Components, study: Study, view: int, time_s: float) -> Image:
+    """Projected amounts (component, row, column), all slabs together, in the detector's field."""
+    paths = components.paths(view, time_s).sum(axis=1)
+    (top, left), (rows, columns) = components.corner, paths.shape[1:]
+    out = np.zeros((len(paths), *components.field), np.float32)
+    out[:, top : top + rows, left : left + columns] = paths
+    return out[:, field_of(study, out.shape[1]), field_of(study, out.shape[2])]
 
 
 def resolution_um(study: Study) -> float:
     """Width of the recorded image of a point: optics, scintillator spread and pixel, FWHM in quadrature."""
     spread = FWHM_PER_SIGMA * study.camera.spread_px
-    return float(np.sqrt(study.optics.blur_fwhm_um**2 + (1 + spread**2) * study.scan.pixel_um**2))
-
-
-def _measure(name: str, study: Study, sample: Edge, threads: int) -> Spectrum:
-    """A standard as the instrument sees it: at energies off by the scale's error."""
-    species, standard = species_of(study)[name], getattr(study.standards, name)
-    edge = standard_edge(standard, name, sample)
-    energies = standard_energies(study.scan.energies_eV)
-    true_energies = energies + standard.energy_offset_eV
-    film = attenuation_per_um(species.formula, study.species.LFP.iron_mol_cm3, true_energies, edge(true_energies))
-    return measure_standard(
-        name, species.formula, standard, energies, film, study.instrument, study.scan.pixel_um, seed=study.seed, threads=threads
-    )
+    return float(np.sqrt(point_width_um(study.optics) ** 2 + (1 + spread**2) * study.scan.pixel_um**2))

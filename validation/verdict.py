@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from instrument.optics import point_width_um
+
 from .study import Study
 
 # Beyond what the ratio's own bias at low counts explains.
@@ -67,7 +69,7 @@ def verdict(scores: dict[str, Any], study: Study) -> str:
             "more photons, or no answer where the rim is thin."
         )
     if worst == "edges":
-        width = study.optics.blur_fwhm_um
+        width = point_width_um(study.optics)
         return (
             f"{rmse}, limited by partial voxels at surface and front ({part}; {inside:.3f} in the interior): "
             f"smaller pixels, or a filter window that keeps more resolution than '{study.analysis.window}' "

@@ -1,0 +1,123 @@
+"""The command analyze: files of a beamline, or simulated ones, through the analysis to result.h5."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from analysis.pipeline import Analysis, Conclusion, analyze
+from analysis.result import fp_index
+from instrument.files.scans import open_any
+from instrument.files.selection import select
+from instrument.files.text import read_charge, read_spectrum
+from instrument.measurement import Measurement, Spectrum
+from phantom import InputError
+from phantom.cell import THEORETICAL_mAh_g
+
+from .files import write_map
+from .study import spectrum_path
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What to take of a scan, as typed: `roi` "R0:R1,C0:C1", `energies` "LOW:HIGH" in eV, `angles` "[START:STOP:]STEP"."""
+
+    bin: int = 1
+    roi: str | None = None
+    center_px: float | None = None
+    energies: str | None = None
+    angles: str | None = None
+
+
+def analyze_files(
+    scans: list[Path],
+    standards: list[str],
+    folder: Path,
+    wishes: Wishes,
+    choices: dict[str, str],
+    *,
+    charge: Path | None = None,
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> list[str]:
+    """`folder`/result.h5 of a scan; lines that say what was found. Raises InputError for what cannot be analyzed."""
+    try:
+        settings = msgspec.convert(msgspec.to_builtins(Analysis()) | choices, Analysis)
+    except msgspec.ValidationError as error:
+        raise InputError(f"analyze: {error}; txm-twin studies --show default says what is allowed") from None
+    spectra = [_standard(text) for text in standards]
+    curve = None if charge is None else read_charge(charge)
+    with open_any(scans) as whole:
+        scan = selected(whole, wishes)
+        conclusion = analyze(scan, spectra, settings, threads=threads, progress=progress)
+        told = _scan_in_words(scan)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another folder with -o") from error
+    write_map(folder / "result.h5", conclusion.map)
+    lines = ["", told, *_findings(conclusion)]
+    if curve is not None:
+        counted = float(curve.capacity_mAh_per_g[-1])
+        lines.append(f"  counted charge         {counted:10.4g} mAh/g: {counted / THEORETICAL_mAh_g:.4g} of the iron Fe3+")
+    return [*lines, f"  result: {folder / 'result.h5'}"]
+
+
+def selected(scan: Measurement, wishes: Wishes) -> Measurement:
+    """The part of a scan that the wishes name. Raises InputError for a wish that says nothing."""
+    roi = None if wishes.roi is None else _numbers("--roi", wishes.roi, (4,), "R0:R1,C0:C1", int)
+    energies = None if wishes.energies is None else _numbers("--energies", wishes.energies, (2,), "LOW:HIGH", float)
+    angles: int | slice | None = None
+    if wishes.angles is not None:
+        parts = _numbers("--angles", wishes.angles, (1, 3), "STEP or START:STOP:STEP", int)
+        angles = int(parts[0]) if len(parts) == 1 else slice(*parts)
+    return select(scan, bin=wishes.bin, roi=roi, energies=energies, angles=angles, center_px=wishes.center_px)  # type: ignore[arg-type]
+
+
+def _numbers(option: str, text: str, counts: tuple[int, ...], form: str, kind: Callable[[str], float]) -> tuple[float, ...]:
+    try:
+        found = tuple(kind(part) for part in text.replace(",", ":").split(":"))
+    except ValueError:
+        found = ()
+    if len(found) not in counts or not np.all(np.isfinite(found)):
+        raise InputError(f"{option}: found {text!r}; allowed is {form}, in numbers")
+    return found
+
+
+def _standard(text: str) -> Spectrum:
+    name, equals, place = text.partition("=")
+    if not equals or not name or not place:
+        raise InputError(f"--standards: found {text!r}; allowed is NAME=FILE, such as LFP=standards/LFP.txt")
+    path, column = spectrum_path(place) or (Path(place), None)
+    return read_spectrum(path, name, column)
+
+
+def _scan_in_words(scan: Measurement) -> str:
+    energies = scan.energies_eV
+    first, last = np.rad2deg(scan.angles_rad[[0, -1]])
+    views = f"{len(scan.angles_rad)} views from {first:.4g} to {last:.4g} degrees"
+    return (
+        f"{len(energies)} energies {energies.min():g}..{energies.max():g} eV, {views}, {scan.rows} x {scan.columns} pixels of "
+        f"{scan.pixel_um * 1000:.4g} nm, axis at column {scan.center_px:.2f}"
+    )
+
+
+def _findings(conclusion: Conclusion) -> list[str]:
+    found = conclusion.map
+    amounts = np.nan_to_num(found.amounts).reshape(len(found.species), -1)
+    particle = amounts.sum(axis=0) >= 0.5
+    held = amounts[:, particle].sum(axis=1, dtype=float)
+    share = held[fp_index(found.species)] / held.sum() if held.sum() > 0 else float("nan")
+    unit = "pixels" if found.is_series else "voxels"
+    sigma = found.phase_fraction_sigma
+    typical = float("nan") if sigma is None or not particle.any() else float(np.nanmedian(sigma.reshape(-1)[particle]))
+    return [
+        f"  {unit} with iron >= 0.5 {int(particle.sum()):11d}",
+        f"  FP, share of their iron{share:11.4g}",
+        f"  sigma of x in one      {typical:11.4g} (median)",
+        f"  chi2 per freedom       {conclusion.reduced_chi2:11.4g}",
+    ]

@@ -135,9 +135,6 @@ class Optics:
         float,
         setting("full width at half maximum of a further Gaussian blur, as by vibration", "um", "guess", ge=0, le=10),
     ] = 0.0
-    zone_plate_diameter_um: Annotated[
-        float, setting("diameter of the zone plate; with its zone it gives the focal length", "um", "FXI: 244", gt=0, le=5000)
-    ] = 244.0
     magnification: Annotated[
         float, setting("X-ray magnification at the first energy", source="FXI: 325 in all, 10 of it visible", gt=1, le=1e4)
     ] = 32.5
@@ -288,17 +285,14 @@ class Instrument:
                 f"beam.photons_per_pixel: {photons:.3g} detected photons in the open beam; allowed at least 1; raise it or "
                 "camera.efficiency"
             )
-        brightest = self.camera.offset_adu + self.gain_adu * (photons + 6 * np.sqrt(photons))
+        # The beam's own bright spots, and what of its noise is rarer than one pixel in 1e4.
+        beam = photons * (1 + self.beam.halo) * (1 + 4 * self.beam.structure) * (1 + 4 * self.beam.flicker)
+        beam *= 1 + 4 * self.camera.gain_pattern
+        brightest = self.camera.offset_adu + self.gain_adu * (beam + 6 * np.sqrt(beam))
         if brightest > FULL_SCALE_ADU:
             raise InputError(
                 f"camera.gain_adu: the open beam reads up to {brightest:.3g} ADU; allowed {FULL_SCALE_ADU}; "
                 "lower it, or set it to 'auto'"
-            )
-        well = self.camera.full_well_e
-        if well and photons * self.camera.electrons_per_photon > well:
-            raise InputError(
-                f"camera.full_well_e: the open beam makes {photons * self.camera.electrons_per_photon:.3g} electrons; allowed "
-                f"{well:g}; lower beam.photons_per_pixel or camera.electrons_per_photon"
             )
         if self.optics.outermost_zone_um == 0 and (self.optics.defocus_um or self.optics.focus_jitter_um):
             raise InputError(

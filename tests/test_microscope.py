@@ -46,7 +46,7 @@ def test_flat_over_flat_is_one_and_a_dark_is_dark(falloff, zone, spread, index):
     [
         ({"camera": {"gain_adu": 7.0}}, "gain_adu"),
         ({"camera": {"efficiency": 1e-4}}, "detected photons"),
-        ({"camera": {"full_well_e": 1e3}}, "full_well_e"),
+        ({"beam": {"halo": 1.0}, "camera": {"gain_adu": 4.0}}, "gain_adu"),
         ({"optics": {"defocus_um": 3.0}}, "focus"),
     ],
 )

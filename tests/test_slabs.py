@@ -172,10 +172,11 @@ def test_an_electrode_too_large_for_memory_is_refused():
 
 
 def test_a_truth_written_slab_by_slab_is_the_whole_one(tmp_path):
-    sample, whole = kept("touching"), at("touching", 0.4)
+    sample, whole = kept("electrode"), at("electrode", 0.4)
     truth = AmountMap(whole.species, whole.amounts, VOXEL, 0.1, time_s=np.array([3.0]))
+    extra = {"particles/diameter_um", "fillers/binder", "fillers/electrolyte"}
     particles = {"diameter_um": sample.diameters_um}
-    write_map(tmp_path / "whole.h5", truth, particles=particles)
+    write_map(tmp_path / "whole.h5", truth, sample.fillers, particles)
     state = sample.state(0.4)
     slabs = ((rows, state.slab(rows)) for rows in (slice(0, 30), slice(30, 31), slice(31, 72)))
     write_truth(
@@ -187,12 +188,13 @@ def test_a_truth_written_slab_by_slab_is_the_whole_one(tmp_path):
         slabs,
         resolution_um=0.1,
         time_s=truth.time_s,
+        fillers=sample.fillers,
         particles=particles,
     )
     with h5py.File(tmp_path / "whole.h5") as one, h5py.File(tmp_path / "slabs.h5") as other:
         names = []
         one.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
-        assert set(names) == {"amounts", "iron", "phase_fraction", "species", "particles/diameter_um"}
+        assert set(names) == {"amounts", "iron", "phase_fraction", "species", *extra}
         for name in names:
             assert (one[name].dtype, one[name].chunks) == (other[name].dtype, other[name].chunks)
             values, others = one[name][...], other[name][...]

@@ -49,9 +49,7 @@ def write_map(
             data = getattr(values, name)
             if data is not None:
                 file.create_dataset(name, data=data)
-        for name, share in (fillers or {}).items():
-            file.create_dataset(f"fillers/{name}", data=share, chunks=True, compression="gzip", compression_opts=1, shuffle=True)
-        _put_particles(file, particles)
+        _put_rest(file, fillers, particles)
 
 
 def write_truth(
@@ -64,6 +62,7 @@ def write_truth(
     *,
     resolution_um: float = 0.0,
     time_s: Column | None = None,
+    fillers: dict[str, Volume] | None = None,
     particles: dict[str, Column] | None = None,
 ) -> None:
     """truth.h5 of a sample that need not stand in memory: what `write_map` would write, slab by slab.
@@ -74,7 +73,7 @@ def write_truth(
     with _new_map(path, species, shape, voxel_um, resolution_um, "z:y:x", time_s) as file:
         for rows, amounts in slabs:
             _put_rows(file, species, (rows, *box[1:]), amounts)
-        _put_particles(file, particles)
+        _put_rest(file, fillers, particles)
 
 
 @contextmanager
@@ -123,7 +122,9 @@ def _put_rows(file: h5py.File, species: tuple[str, ...], place: Box, amounts: Vo
             file["iron"][row], file["phase_fraction"][row] = iron, phase_fraction(inner, species)
 
 
-def _put_particles(file: h5py.File, particles: dict[str, Column] | None) -> None:
+def _put_rest(file: h5py.File, fillers: dict[str, Volume] | None, particles: dict[str, Column] | None) -> None:
+    for name, share in (fillers or {}).items():
+        file.create_dataset(f"fillers/{name}", data=share, chunks=True, compression="gzip", compression_opts=1, shuffle=True)
     for name, column in (particles or {}).items():
         file[f"particles/{name}"] = column
 

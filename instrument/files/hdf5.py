@@ -143,9 +143,16 @@ class Stored:
         return np.asarray(self[...], dtype)
 
 
+def _node(file: h5py.File, name: str) -> Any:
+    """What a file holds under a name, None for nothing; fails where that is damaged, which file.get would call nothing."""
+    if name not in file:
+        return None
+    return file[name]
+
+
 def dataset(file: h5py.File, name: str, dimensions: int) -> h5py.Dataset:
     """A numeric dataset with so many dimensions, or InputError."""
-    found = file.get(name)
+    found = _node(file, name)
     if not isinstance(found, h5py.Dataset) or found.ndim != dimensions or found.dtype.kind not in "iuf":
         what = "missing" if found is None else f"not numbers with {dimensions} dimensions"
         raise InputError(f"{file.filename}: /{name.strip('/')} is {what}; allowed are numbers; is this the right file?")
@@ -199,7 +206,7 @@ def values(file: h5py.File, name: str, dimensions: int = 1) -> NDArray[np.float6
 
 def scalar(file: h5py.File, name: str) -> float:
     """One number, stored as a scalar or as an array of one. Raises InputError where there is none."""
-    found = file.get(name)
+    found = _node(file, name)
     if not isinstance(found, h5py.Dataset) or found.size != 1 or found.dtype.kind not in "iuf":
         what = "missing" if found is None else "not one number"
         raise InputError(f"{file.filename}: /{name.strip('/')} is {what}; allowed is one number; is this the right file?")

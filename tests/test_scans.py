@@ -1,0 +1,98 @@
+"""Effects in whole scans: what they do to a map, and that the sample may be larger than the field."""
+
+import numpy as np
+import pytest
+
+from instrument.components import frozen
+from validation import analyze, load_study, score, simulate
+
+SMALL = {"scan.energies_eV": [7090.0, 7110.0, 7120.0, 7126.0, 7132.0, 7140.0, 7192.0], "scan.angles": 45}
+QUIET = SMALL | {
+    "presets": "ideal",
+    "scan.pixel_um": 0.2,
+    "scan.rows": 24,
+    "scan.columns": 36,
+    "standards.LFP.thickness_um": 10,
+}
+
+
+def outcome(**changes):
+    study = load_study("tiny", QUIET | {name.replace("__", "."): value for name, value in changes.items()})
+    simulation = simulate(study, threads=2)
+    conclusion = analyze(simulation.scan, simulation.standards, study.analysis, threads=2)
+    return simulation, conclusion, score(simulation.truth, conclusion.map)
+
+
+@pytest.fixture(scope="module")
+def quiet():
+    return outcome()
+
+
+def test_magnification_corrupts_the_edge_and_corrected_it_recovers():
+    """Refocused zone plate, detector standing still: at 1.3 % of 2 um a quarter of a pixel at the surface."""
+    large = {"scan__pixel_um": 0.1, "scan__rows": 48, "scan__columns": 72}
+    good, bad, half = (outcome(**large, optics__magnification_change=change) for change in (0.0, 1.0, 0.5))
+    assert bad[0].scan.pixels_um[-1] / bad[0].scan.pixels_um[0] == pytest.approx(1.0148, abs=5e-4)  # from 7090 eV
+    assert np.ptp(good[0].scan.pixels_um) == 0
+    assert good[2]["phase_rmse"] < half[2]["phase_rmse"] < bad[2]["phase_rmse"]
+    assert bad[2]["phase_rmse"] > 1.05 * good[2]["phase_rmse"]
+
+
+def test_the_field_cuts_off_the_rest_of_the_sample(quiet):
+    """A particle twice as wide as the field: the same light as in the middle of a field that holds all of it."""
+    cut = outcome(scan__columns=16, scan__rows=12, scan__outside_px=12)
+    whole = outcome(scan__columns=40, scan__rows=36)
+    assert np.array_equal(cut[0].scan.projections[...], whole[0].scan.projections[:, :, 12:-12, 12:-12])
+    assert cut[0].truth.shape == (24, 32, 32)
+    assert np.array_equal(cut[0].truth.amounts, whole[0].truth.amounts[:, 24:-24, 24:-24, 24:-24])
+    assert cut[1].map.shape == (12, 16, 16)
+    assert cut[2]["phase_rmse"] > quiet[2]["phase_rmse"]
+
+
+def test_the_beam_reduces_fp(quiet):
+    """A first-order loss of FP with dose: at mid-scan a share 1 - exp(-D / 2 D0) is gone, and the map says so."""
+    simulation, _, scores = outcome(beam__photoreduction_MGy=quiet[0].dose_MGy)
+    assert simulation.dose_MGy == pytest.approx(quiet[0].dose_MGy)
+    assert np.array_equal(simulation.truth.amounts, quiet[0].truth.amounts)
+    left = scores["bulk_fraction_found"] / quiet[2]["bulk_fraction_found"]
+    assert np.exp(-1) < left < 0.9
+    assert left == pytest.approx(np.exp(-0.5), abs=0.12)
+
+
+@pytest.mark.parametrize("kind", ["series", "tomography"])
+def test_a_wedge_and_a_cell_in_the_beam_leave_the_iron_alone(kind, quiet):
+    """The coin cell from -60 to +60 degrees: its layers go into the fitted background, and thin the light."""
+    limits = {"scan__first_angle_deg": -60.0, "scan__last_angle_deg": 60.0}
+    if kind == "series":
+        limits = {"scan__kind": "series", "scan__first_angle_deg": 0.0, "scan__angles": 2}
+    free, cell = (
+        outcome(**limits, presets=names, analysis__background="linear") for names in (["ideal"], ["ideal", "cell-2032"])
+    )
+    assert cell[0].scan.projections[0].mean() < 0.7 * free[0].scan.projections[0].mean()
+    assert cell[2]["bulk_fraction_error"] == pytest.approx(free[2]["bulk_fraction_error"], abs=0.02)
+    assert cell[0].dose_MGy < 0.9 * free[0].dose_MGy
+
+
+def test_slabs_make_no_difference_where_all_is_in_focus(quiet):
+    """Perfect optics: cut into slabs or not, the same light to the precision of the projector."""
+    slabs, _, _ = outcome(optics__depth_slabs=3)
+    difference = slabs.scan.projections[...].astype(float) - quiet[0].scan.projections[...]
+    assert np.abs(difference).max() < 2e-3 * quiet[0].scan.projections[...].max()
+
+
+def test_a_thick_sample_asks_for_slabs_and_a_thin_one_does_not():
+    from validation.projection import depths_um
+
+    study = load_study("tiny")
+    assert len(depths_um(study, 6.0)) == 1
+    thick = depths_um(study, 40.0)
+    assert len(thick) == 9
+    assert np.ptp(thick) == pytest.approx(40.0)
+    assert len(depths_um(load_study("tiny", {"stage.pitch_deg": 3.0}), 6.0)) > 3
+    assert len(depths_um(load_study("tiny", {"optics.outermost_zone_um": 0.0}), 40.0)) == 1
+
+
+def test_frozen_components_fill_their_field():
+    paths = np.ones((2, 3, 8, 10), np.float32)
+    assert frozen(paths).field == (8, 10)
+    assert frozen(paths).paths(1, 0.0).shape == (2, 1, 8, 10)

@@ -147,7 +147,7 @@ def _check_field(solids: Sequence[Solid], grid: Grid, growth: float, clearance_u
     half_height, half_width = (n / 2 * grid.voxel_um - free for n, free in zip(grid.shape[:2], clearance_um, strict=True))
     if reach + margin > half_width or height + margin > half_height:
         raise InputError(
-            f"particle: reaches {reach:.2f} um from the rotation axis and {height:.2f} um up or down; the field of view "
-            f"allows {half_width - margin:.2f} and {half_height - margin:.2f} um; reduce semi_axes_um, "
-            "center_um or stage.center_offset_px, or enlarge scan.columns, scan.rows or scan.pixel_um"
+            f"particle: reaches {reach:.2f} um from the rotation axis and {height:.2f} um up or down; the field of view, "
+            f"less what moves the image, allows {half_width - margin:.2f} and {half_height - margin:.2f} um; reduce "
+            "semi_axes_um, center_um, stage.center_offset_px or other motion, or enlarge scan.columns, scan.rows or scan.pixel_um"
         )

@@ -114,22 +114,19 @@ per energy, open beam. Dose: <b>{dose}</b>. FP holds {held[0]:.2f} of
 
 
 def _ledger_section(ledger: Ledger) -> str:
-    """What the sample took at each energy."""
+    """What the sample took at each energy, and, of several, the particles that took least and most."""
+    heads = ["energy (eV)", "photons per µm²", "pure LFP at the entrance (MGy)", "mean over the sample (MGy)"]
+    columns = [ledger.energies_eV, ledger.photons_per_um2, ledger.entrance_MGy, ledger.sample_MGy]
+    if len(ledger.particles_MGy) > 1:
+        heads += ["particle with least (MGy)", "with most (MGy)"]
+        columns += [ledger.particles_MGy.min(axis=0), ledger.particles_MGy.max(axis=0)]
+    head = "".join(f"<th>{name}</th>" for name in heads)
     rows = "".join(
-        f"<tr><td class=n>{energy:g}</td><td class=n>{photons:.3g}</td><td class=n>{entrance:.3g}</td><td class=n>{mean:.3g}</td>"
-        f"<td class=n>{each.min():.3g} – {each.max():.3g}</td></tr>"
-        for energy, photons, entrance, mean, each in zip(
-            ledger.energies_eV,
-            ledger.photons_per_um2,
-            ledger.entrance_MGy,
-            ledger.sample_MGy,
-            ledger.particles_MGy.T,
-            strict=True,
-        )
+        f"<tr><td class=n>{line[0]:g}</td>{''.join(f'<td class=n>{value:.3g}</td>' for value in line[1:])}</tr>"
+        for line in zip(*columns, strict=True)
     )
     return f"""<details><summary>Dose ledger: each energy, all exposures with the sample in the beam</summary>
-<div class="scroll"><table class="ledger"><tr><th>energy (eV)</th><th>photons per µm²</th><th>pure LFP at the entrance (MGy)</th>
-<th>mean over the sample (MGy)</th><th>particles, least – most (MGy)</th></tr>{rows}</table></div></details>
+<div class="scroll"><table><tr>{head}</tr>{rows}</table></div></details>
 """
 
 

@@ -21,7 +21,7 @@ _MOST_VALUES = 10**7
 _LARGEST_SIDE = 16384
 _HEAP = b"GCOL\1\0\0\0"
 _HEAPS_WITHIN = 2**26  # bytes: strings lie before or behind the frames
-_LARGEST_RATIO = 1000  # declared bytes to bytes of the file: deflate reaches 1032 on zeros, frames never 100
+_LARGEST_RATIO = 2000  # declared bytes to bytes of the file: deflate reaches 1032 on zeros, other frames never 100
 
 
 @contextmanager

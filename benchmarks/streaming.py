@@ -3,6 +3,7 @@
     python benchmarks/streaming.py [um across ...]
 
 The field is 20.5 um wide (20 nm pixels), the truth's grid 2048^3; the particle is 6 um across unless said otherwise.
+Up to 10 GB go to the temporary folder (TMPDIR).
 """
 
 import resource
@@ -27,7 +28,7 @@ def main() -> None:
     for across in map(float, sys.argv[1:] or ["6"]):
         half = across / 2
         changes = SETTINGS | {"particle.semi_axes_um": [half, 0.8 * half, 0.9 * half], "particle.center_spread_um": 0}
-        with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, "-m", "validation.cli", "simulate", "default", "-o", f"{folder}/scan"]
             for key, value in changes.items():
                 command += ["--set", f"{key}={value}"]

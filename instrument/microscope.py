@@ -125,7 +125,7 @@ def _cast(
     paths = sample.paths(frame.index, frame.time_s)
     absorbed = _absorbed(paths, matter.attenuation_per_um(energies), weights)
     phase = None
-    if instrument.optics.phase_contrast and instrument.optics.outermost_zone_um:
+    if _shows_phase(instrument, sample.depths_um + real.defocus_um):
         per_um = matter.phase_rad_per_um(np.array([real.energy_eV]))[:, 0]
         phase = np.tensordot(per_um.astype(np.float32), paths, axes=1)
     margin = sample.margin
@@ -142,6 +142,11 @@ def _cast(
     part = fine[source[0], source[1]]
     rows, columns = part.shape[0] // n, part.shape[1] // n
     image[target[0], target[1]] = part.reshape(rows, n, columns, n).mean(axis=(1, 3), dtype=np.float64)
+
+
+def _shows_phase(instrument: Instrument, defocus_um: Array) -> bool:
+    """Whether phase makes any contrast: not in focus, nor where optics are perfect."""
+    return instrument.optics.phase_contrast and instrument.optics.outermost_zone_um > 0 and bool(defocus_um.any())
 
 
 def _padded(image: Image, margin: int) -> Image:

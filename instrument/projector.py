@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-_SLICES_A_CALL = 16  # fixed, so that results never depend on the number of threads
+# Fixed by the size alone, so that results never depend on the number of threads. Of large slices few stand in memory.
+_SLICES_A_CALL, _FEW, _LARGE = 16, 4, 512
 
 
 def project(volume: NDArray[np.float32], angles_rad: Array, voxel_um: float, threads: int = 1) -> NDArray[np.float32]:
@@ -52,7 +53,7 @@ def project_slabs(
     phase = phase.astype(np.complex64)
     out = np.zeros((len(depths_um), len(angles_rad), rows, n_x), np.float32)
     filled = np.flatnonzero([layer.any() for layer in volume])
-    batch_size = max(2, _SLICES_A_CALL // len(kappa))
+    batch_size = max(2, (_SLICES_A_CALL if n_x <= _LARGE else _FEW) // len(kappa) // 2 * 2)
     batches = [filled[i : i + batch_size] for i in range(0, len(filled), batch_size)]
 
     def run(batch: NDArray[np.intp]) -> None:

@@ -189,10 +189,14 @@ class Stage:
     )
     center_known: Annotated[bool, Meta(description="the scan states that offset; else the middle column")] = True
     roll_deg: Annotated[
-        float, setting("tilt of the rotation axis in the detector's plane, its upper end to lower columns", "degree", ge=-5, le=5)
+        float,
+        setting("tilt of the rotation axis in the detector's plane, its end at row 0 towards column 0", "degree", ge=-5, le=5),
     ] = 0.0
     pitch_deg: Annotated[
-        float, setting("tilt of the rotation axis along the beam, its upper end downstream", "degree", ge=-5, le=5)
+        float,
+        setting(
+            "tilt of the rotation axis along the beam, its end at row 0 downstream (towards +y at angle 0)", "degree", ge=-5, le=5
+        ),
     ] = 0.0
     angle_error_deg: Annotated[
         float, setting("rms error of each angle, the same at all energies (encoder)", "degree", "guess", ge=0, le=5)

@@ -158,7 +158,7 @@ def test_displacement_moves_the_image(row, column):
 
 @given(scale=st.floats(0.97, 1.03), roll=st.floats(-3, 3))
 def test_scale_and_roll_leave_the_centre(scale, roll):
-    """A point at (row, column) from the centre goes to scale times that, its upper end turned to lower columns."""
+    """A point at (row, column) from the centre goes to scale times that, the end at row 0 turned towards column 0."""
     place = np.array([-20.0, 14.0])
     turn = np.deg2rad(roll)
     exposure = Exposure(7126.0, scale=scale, roll_rad=turn)
@@ -230,7 +230,7 @@ def test_a_slab_out_of_focus_blurs_and_one_in_focus_does_not():
 
 
 def test_a_leaning_axis_moves_slabs_apart():
-    """The upper end downstream: what lies downstream appears at higher rows, by depth times the tangent."""
+    """The end at row 0 downstream: what lies downstream appears at higher rows, by depth times the tangent."""
     exposure = Exposure(7126.0, pitch_rad=np.deg2rad(2.0))
     points = np.stack([blob(64, 40), blob(64, 88)])
     picture = image_of(points, depths=(-5.0, 5.0), exposure=exposure)

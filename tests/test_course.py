@@ -103,7 +103,9 @@ def test_a_frozen_sample_is_where_the_cell_stopped(fraction):
     assert curve.time_s[-1] == pytest.approx(course.start_s + study.scan.time_s)
 
 
-@pytest.mark.parametrize("name", ["initial", "partial", "middle", "end"])
+@pytest.mark.parametrize(
+    "name", ["initial", pytest.param("partial", marks=pytest.mark.slow), pytest.param("middle", marks=pytest.mark.slow), "end"]
+)
 def test_the_stages_lie_on_one_charge(name):
     """Bulk fractions 0.10, 0.35, 0.60, 0.82 at four times of the same particle and cell."""
     study = load_study(name)

@@ -10,6 +10,8 @@ from instrument.measurement import InputError
 Array = NDArray[np.float64]
 _LAGS = 8
 _SATURATED_SHARE = 1e-3
+_BLIND_SHARE = 0.01
+_BLIND_LIGHT = 0.02  # of the median flat
 _ROUNDING_VARIANCE = 1 / 12  # of a whole ADU: no camera file is quieter
 
 
@@ -19,7 +21,8 @@ class NoiseModel:
 
     `slope` (ADU) is the photon-transfer slope; with scintillator spread it is below the gain, as the
     noise of neighbours is correlated: `correlation` (lag,) along a detector row, 1 at lag 0.
-    `flat` and `dark` (row, column) are means, of `flats` and `darks` frames.
+    `flat` and `dark` (row, column) are means, of `flats` and `darks` frames; `blind` (row, column) are pixels that see no
+    light, whose flat is made up.
     """
 
     flat: Array
@@ -29,6 +32,7 @@ class NoiseModel:
     slope_adu: float
     dark_variance: float
     correlation: Array
+    blind: NDArray[np.bool_]
 
     def variance(self, counts: Array) -> Array:
         """Variance of dark-subtracted counts, ADU^2."""
@@ -39,7 +43,8 @@ def measure_noise(flats: NDArray[np.uint16], darks: NDArray[np.uint16], where: s
     """Photon transfer (Janesick, Photon Transfer, 2007, ch. 5) from flats and darks (n, row, column).
 
     Each flat is first scaled to the mean brightness, so that a beam that flickers as a whole does not count
-    as pixel noise. Raises InputError for fewer than two flats or darks, or a flat not above the dark.
+    as pixel noise. Raises InputError for fewer than two flats or darks, or a flat not above the dark in more than
+    1 % of the pixels.
     """
     if len(flats) < 2 or len(darks) < 2:
         raise InputError(
@@ -49,10 +54,14 @@ def measure_noise(flats: NDArray[np.uint16], darks: NDArray[np.uint16], where: s
     dark = darks.mean(axis=0, dtype=float)
     light = flats - dark
     flat = light.mean(axis=0)
-    if (flat <= 0).any():
+    # A dead pixel reads noise about its dark: now and then a little light.
+    blind = flat <= _BLIND_LIGHT * max(float(np.median(flat)), 0.0)
+    if blind.mean() > _BLIND_SHARE:
         raise InputError(
-            f"{where}: flat <= dark in {(flat <= 0).sum()} of {flat.size} pixels; crop them away or raise the exposure"
+            f"{where}: flat <= dark in {blind.sum()} of {flat.size} pixels, or near it; allowed is {100 * _BLIND_SHARE:g} %, for "
+            "which neighbours stand in; crop them away or raise the exposure"
         )
+    flat[blind] = light[:, blind] = float(np.median(flat))
     full = int(np.iinfo(flats.dtype).max) if flats.dtype.kind in "iu" else np.inf
     if (saturated := (flats >= full).mean()) > _SATURATED_SHARE:
         raise InputError(
@@ -70,4 +79,4 @@ def measure_noise(flats: NDArray[np.uint16], darks: NDArray[np.uint16], where: s
     if power > _ROUNDING_VARIANCE:
         for lag in range(1, min(_LAGS, flat.shape[1])):
             correlation[lag] = float((residual[..., lag:] * residual[..., :-lag]).mean()) / power
-    return NoiseModel(flat, dark, len(flats), len(darks), slope, dark_variance, correlation)
+    return NoiseModel(flat, dark, len(flats), len(darks), slope, dark_variance, correlation, blind)

@@ -27,20 +27,36 @@ class Rays:
 def optical_depth(projections: NDArray[np.uint16], noise: NoiseModel, rows: slice) -> Rays:
     """-ln of the flat-field-corrected transmission of `projections` (angle, row, column of `rows`).
 
-    A ray at or below the dark level has no logarithm: it is set to half a count and reported.
+    A ray at or below the dark level has no logarithm: it is set to half a count and reported. Pixels that see no light get what
+    their neighbours in the row see.
     """
     dark, flat = noise.dark[rows], noise.flat[rows]
     counts = projections - dark
-    blind = counts <= 0
-    counts = np.where(blind, 0.5, counts)
+    dead = noise.blind[rows]
+    dark_rays = (counts <= 0) & ~dead
+    counts = np.where(counts <= 0, 0.5, counts)
     depth = np.log(flat / counts)
     variance = noise.variance(counts) / counts**2
     # The flats' error enters every angle alike; the darks' through light and flat with opposite sign.
     dark_lever = (1 / counts - 1 / flat).mean(axis=0)
     shared = noise.variance(flat) / noise.flats / flat**2 + noise.dark_variance / noise.darks * dark_lever**2
+    for row in np.flatnonzero(dead.any(axis=1)):
+        _bridge(dead[row], depth[:, row], variance[:, row], shared[row : row + 1])
     return Rays(
         depth.transpose(1, 0, 2),
         variance.transpose(1, 0, 2),
         shared,
-        blind.sum(axis=(0, 2)),
+        dark_rays.sum(axis=(0, 2)),
     )
+
+
+def _bridge(dead: NDArray[np.bool_], *lines: Array) -> None:
+    """Interpolate each of `lines` (n, column) across its dead columns, from the nearest seeing ones; a row all dead stays."""
+    columns, seeing = np.flatnonzero(dead), np.flatnonzero(~dead)
+    if not seeing.size:
+        return
+    after = np.searchsorted(seeing, columns)
+    left, right = seeing[np.maximum(after - 1, 0)], seeing[np.minimum(after, len(seeing) - 1)]
+    share = np.where(right > left, (columns - left) / np.maximum(right - left, 1), 0.0)
+    for values in lines:
+        values[:, columns] = (1 - share) * values[:, left] + share * values[:, right]

@@ -39,7 +39,7 @@ class Components:
     between two states a frame interpolates. `still` (filler, slab, view, row, column) do not change. With one view
     all frames look along the same line. Slabs follow the beam, their middles at `depths_um` (slab,) downstream of the rotation
     axis. The box's first sample is `corner` (row, column) of the `field` (rows, columns); its image may reach `margin` samples
-    beyond it. Arrays may be HDF5 datasets.
+    beyond it. Of a `filled` field the sample goes on there as it ends at its edge. Arrays may be HDF5 datasets.
     """
 
     moving: Any
@@ -49,6 +49,7 @@ class Components:
     field: tuple[int, int]
     depths_um: Array = dataclasses.field(default_factory=lambda: np.zeros(1))
     margin: int = 0
+    filled: bool = False
     fading: Fading | None = None
 
     def paths(self, frame: int, time_s: float) -> Image:

@@ -14,8 +14,8 @@ class Ledger:
     """The dose at every energy, over all exposures with the sample in the beam and the shutter open.
 
     `sample_MGy` (energy,) is energy over mass of all particles together, `particles_MGy` (particle, energy) of each,
-    `entrance_MGy` (energy,) that of pure LFP where the beam enters, without shade; `photons_per_um2` (energy,) the fluence on
-    the sample.
+    `entrance_MGy` (energy,) that of pure LFP with its parametric edge where the beam enters, without shade; `photons_per_um2`
+    (energy,) the fluence on the sample.
     """
 
     energies_eV: Array

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .attenuation import HC_EV_UM
 from .frame import Exposure, Frame
 from .randomness import generator
 from .settings import Beam, Instrument, Stage
@@ -134,8 +135,11 @@ def tilt(exposure: Exposure, instrument: Instrument, frame: Frame) -> Exposure:
 
 
 def magnification(exposure: Exposure, instrument: Instrument, frame: Frame) -> Exposure:
-    """The image's size when the zone plate is refocused at another energy, as far as the detector is not moved to hold it."""
-    ratio = pixel_ratio(instrument, exposure.energy_eV, frame.reference_eV)
+    """The image's size when the zone plate is refocused at another energy, as far as the detector is not moved to hold it.
+
+    Its motors go by the nominal energy.
+    """
+    ratio = pixel_ratio(instrument, frame.energy_eV, frame.reference_eV)
     return exposure if ratio == 1 else replace(exposure, scale=exposure.scale / ratio)
 
 
@@ -157,6 +161,17 @@ def focus(exposure: Exposure, instrument: Instrument, frame: Frame) -> Exposure:
     optics = instrument.optics
     missed = float(frame.rng_energy("focus").normal(0, optics.focus_jitter_um)) if optics.focus_jitter_um else 0.0
     return replace(exposure, defocus_um=exposure.defocus_um + optics.defocus_um + missed)
+
+
+def chromatic_focus(exposure: Exposure, instrument: Instrument, frame: Frame) -> Exposure:
+    """The focal length D dr E / hc grows with the energy: drift and jitter leave the sample downstream of focus, or before it.
+
+    A constant offset comes after: the microscope is focused in the light it has.
+    """
+    optics = instrument.optics
+    off = exposure.energy_eV - frame.energy_eV
+    longer = optics.zone_plate_diameter_um * optics.outermost_zone_um * off / HC_EV_UM
+    return exposure if longer == 0 else replace(exposure, defocus_um=exposure.defocus_um + longer)
 
 
 def _moved(exposure: Exposure, shift_um: Array) -> Exposure:

@@ -1,6 +1,6 @@
 """The recorded measurement: what a beamline hands over. Nominal values only, no truth, no seed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -54,8 +54,8 @@ class Spectrum:
 class Header:
     """A scan without its frames: what is known before the first one is taken. Fields as in `Measurement`.
 
-    `shape` is (rows, columns); `flats` and `darks` count those at each energy; `entrance_MGy` (energy,) is the nominal dose of
-    pure LFP where the beam enters, all exposures at an energy together.
+    `shape` is (rows, columns); `flats` and `darks` count those at each energy; `notes` are what the beamline notes beside, by
+    name, arrays or numbers: dose, photons, duration.
     """
 
     energies_eV: Array
@@ -68,7 +68,7 @@ class Header:
     flats: int
     darks: int
     start_s: float = 0.0
-    entrance_MGy: Array | None = None
+    notes: dict[str, Any] = field(default_factory=dict)
 
     def frames_shape(self, name: str) -> tuple[int, int, int, int]:
         """Shape (energy, frame, row, column) of the 'projections', 'flats' or 'darks'."""

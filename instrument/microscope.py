@@ -28,9 +28,10 @@ Progress = Callable[[str, int, int], None]
 
 # What really happened. The sample's true angles, which do not depend on the energy, are `exposure.true_angles_rad`.
 EXPOSURE = (
-    exposure.energy_offset,
     exposure.energy_drift,
     exposure.energy_jitter,
+    exposure.chromatic_focus,
+    exposure.energy_offset,
     exposure.decay,
     exposure.flicker,
     exposure.structure_drift,
@@ -61,7 +62,7 @@ COUNTS = (
 )
 # Which frame ends up where: `sequence.frame_order`.
 
-_BAND_NODES = 5
+_BAND_NODES = (5, 11)  # up to 3 eV, and beyond
 _BLOCK = 16  # frames in memory at a time, a worker
 
 
@@ -98,7 +99,7 @@ def _light(instrument: Instrument, frame: Frame, real: Exposure, flat: bool) -> 
     """Energies (n,) that arrive, and how much of each the housing lets through (n,): the band, and the harmonic."""
     energies, weights = np.array([real.energy_eV]), np.ones(1)
     if instrument.monochromator.resolution_eV:
-        nodes, heights = np.polynomial.hermite.hermgauss(_BAND_NODES)
+        nodes, heights = np.polynomial.hermite.hermgauss(_BAND_NODES[instrument.monochromator.resolution_eV > 3])
         sigma = instrument.monochromator.resolution_eV / FWHM_PER_SIGMA
         energies, weights = real.energy_eV + np.sqrt(2) * sigma * nodes, heights / np.sqrt(np.pi)
     if instrument.beam.harmonics:
@@ -129,9 +130,11 @@ def _cast(
         per_um = matter.phase_rad_per_um(np.array([real.energy_eV]))[:, 0]
         phase = np.tensordot(per_um.astype(np.float32), paths, axes=1)
     margin = sample.margin
-    absorbed, phase = _padded(absorbed, margin), None if phase is None else _padded(phase, margin)
+    absorbed, phase = _padded(absorbed, sample), None if phase is None else _padded(phase, sample)
     corner = np.array(sample.corner) - margin
-    fine = form_image(absorbed, phase, sample.depths_um, (np.array(sample.field) - 1) / 2 - corner, instrument, frame, real)
+    fine = form_image(
+        absorbed, phase, sample.depths_um, (np.array(sample.field) - 1) / 2 - corner, sample.filled, instrument, frame, real
+    )
     target, source = [], []
     for start, size, field, pixels in zip(corner, fine.shape, sample.field, image.shape, strict=True):
         outside = (field - n * pixels) // 2
@@ -149,14 +152,16 @@ def _shows_phase(instrument: Instrument, defocus_um: Array) -> bool:
     return instrument.optics.phase_contrast and instrument.optics.outermost_zone_um > 0 and bool(defocus_um.any())
 
 
-def _padded(image: Image, margin: int) -> Image:
-    """The image (slab, row, column) with nothing around it, to a size that transforms fast; without a margin as it is."""
+def _padded(image: Image, sample: Components) -> Image:
+    """The image (slab, row, column) and what lies around it, to a size that transforms fast; without a margin as it is."""
+    margin = sample.margin
     if margin == 0:
         return image
     sizes = [scipy.fft.next_fast_len(count + 2 * margin, real=True) for count in image.shape[1:]]
     return np.pad(
         image,
         ((0, 0), *((margin, size - count - margin) for size, count in zip(sizes, image.shape[1:], strict=True))),
+        mode="edge" if sample.filled else "constant",
     )
 
 
@@ -193,11 +198,12 @@ def record(
     HDF5) that are filled, `clock` when each frame is taken.
     """
     shape = (scan.rows, scan.columns)
-    visits: dict[float, int] = {}
+    visits: dict[int, int] = {}
     with ThreadPoolExecutor(threads) as pool:
         for i, energy in enumerate(scan.energies_eV):
-            visit = visits.get(energy, 0)
-            visits[energy] = visit + 1
+            key = round(energy * 1000)  # as the address of a draw tells energies apart
+            visit = visits.get(key, 0)
+            visits[key] = visit + 1
 
             def frame_of(kind: Kind, k: int, times: Array, energy: float = float(energy), visit: int = visit) -> Frame:
                 return Frame(
@@ -220,7 +226,7 @@ def record(
                 lit = (sample, matter) if kind == "projection" else (None, None)
                 return expose(shape, instrument, frame_of(kind, k, times), *lit)
 
-            order = frame_order(instrument.camera, len(scan.angles_rad), seed, run, round(energy * 1000), visit)
+            order = frame_order(instrument.camera, len(scan.angles_rad), seed, run, key, visit)
             for kind, target, times, indices in (
                 ("projection", scan.projections, clock.projections_s[i], order),
                 ("flat", scan.flats, clock.flats_s[i], np.arange(scan.flats.shape[1])),

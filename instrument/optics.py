@@ -92,13 +92,13 @@ def _transfer_image(
 
 
 def zone_plate(
-    shape: tuple[int, int], defocus_um: float, instrument: Instrument, frame: Frame, exposure: Exposure
+    shape: tuple[int, int], propagated_um: float, instrument: Instrument, frame: Frame, exposure: Exposure
 ) -> tuple[Image, Image | None] | None:
-    """Transfer of absorption, and of phase where out of focus, at the frequencies of an rfft2; None: perfect optics."""
+    """Transfer of absorption and phase of a wave imaged after so much way, at an rfft2's frequencies; None: perfect optics."""
     optics = instrument.optics
     if optics.outermost_zone_um == 0:
         return None
-    steps = round(edge_phase_rad(optics, defocus_um, exposure.energy_eV) / _FOCUS_STEP)
+    steps = round(edge_phase_rad(optics, propagated_um, exposure.energy_eV) / _FOCUS_STEP)
     sample_um = frame.pixel_um / frame.oversampling
     return _transfer_image(shape, sample_um, optics.outermost_zone_um, optics.condenser_ratio, steps)
 
@@ -108,6 +108,7 @@ def form_image(
     phase_rad: Image | None,
     depths_um: Array,
     center: Array,
+    filled: bool,
     instrument: Instrument,
     frame: Frame,
     exposure: Exposure,
@@ -116,17 +117,18 @@ def form_image(
 
     `absorbed` (slab, row, column) is the share of the open beam that each slab takes, slab after slab, `phase_rad` the phase that
     each adds; `depths_um` (slab,) their places downstream. `center` (row, column) of the field, in samples of the image, is what
-    scale and roll leave in place. Beyond the image lies open beam.
+    scale and roll leave in place. Beyond the image lies open beam, or, where the field is `filled`, what lies at its edge.
     """
     if not absorbed.any():
         return np.ones(absorbed.shape[1:], np.float32)
     if exposure.scale != 1 or exposure.roll_rad:
-        absorbed = np.stack([_turned(part, center, exposure) for part in absorbed])
-        phase_rad = None if phase_rad is None else np.stack([_turned(part, center, exposure) for part in phase_rad])
+        absorbed = np.stack([_turned(part, center, filled, exposure) for part in absorbed])
+        phase_rad = None if phase_rad is None else np.stack([_turned(part, center, filled, exposure) for part in phase_rad])
     shape = (absorbed.shape[1], absorbed.shape[2])
     leaning = np.tan(exposure.pitch_rad) * depths_um
     common = [factors for effect in TRANSFER if (factors := effect(shape, instrument, frame, exposure)) is not None]
-    transfers = [zone_plate(shape, exposure.defocus_um + float(z), instrument, frame, exposure) for z in depths_um]
+    # What lies downstream of the plane in focus is imaged as its wave was upstream, propagated back.
+    transfers = [zone_plate(shape, -(exposure.defocus_um + float(z)), instrument, frame, exposure) for z in depths_um]
     if not common and not leaning.any() and transfers[0] is None:
         return np.asarray(1 - absorbed.sum(axis=0))
     spectrum = np.zeros((shape[0], shape[1] // 2 + 1), np.complex64)
@@ -161,11 +163,12 @@ def _weak_phase(transmitted: Image, phase_rad: Image) -> NDArray[np.complex64]:
     return np.asarray(spectrum / laplacian.astype(np.float32))
 
 
-def _turned(image: Image, center: Array, exposure: Exposure) -> Image:
-    """The image scaled and turned about `center`, by cubic splines; nothing beyond its edge."""
+def _turned(image: Image, center: Array, filled: bool, exposure: Exposure) -> Image:
+    """The image scaled and turned about `center`, by cubic splines."""
     cos, sin = np.cos(exposure.roll_rad), np.sin(exposure.roll_rad)
     back = np.array([[cos, sin], [-sin, cos]]) / exposure.scale
-    return np.asarray(affine_transform(image, back, center - back @ center, order=3, mode="constant"), np.float32)
+    beyond = "nearest" if filled else "constant"
+    return np.asarray(affine_transform(image, back, center - back @ center, order=3, mode=beyond), np.float32)
 
 
 def point_width_um(optics: Optics) -> float:

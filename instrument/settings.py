@@ -14,6 +14,7 @@ from phantom.errors import InputError
 from .housing import Housing
 
 FULL_SCALE_ADU = 65535
+SMALLEST_ZONE_UM = 0.005
 
 
 def setting(description: str, unit: str = "", source: str = "", **bounds: Any) -> Meta:
@@ -88,7 +89,7 @@ class Monochromator:
             "eV",
             "Si(111) gives about 1 eV at Fe K, and is in measured spectra already",
             ge=0,
-            le=20,
+            le=5,
         ),
     ] = 0.0
     offset_eV: Annotated[float, setting("true less nominal energy, scan and standards alike", "eV", ge=-20, le=20)] = 0.0
@@ -122,19 +123,31 @@ class Optics:
         ),
     ] = 0.8
     phase_contrast: Annotated[bool, Meta(description="edge fringes of weak phase where the image is out of focus")] = True
-    defocus_um: Annotated[float, setting("distance of the sample from focus, downstream", "um", "guess", ge=-1000, le=1000)] = 0.0
+    defocus_um: Annotated[
+        float, setting("distance of the sample from the plane in focus, downstream", "um", "guess", ge=-1000, le=1000)
+    ] = 0.0
     focus_jitter_um: Annotated[float, setting("rms error of each refocusing", "um", "guess", ge=0, le=100)] = 0.0
     depth_slabs: Annotated[
         Annotated[int, Meta(ge=1, le=64)] | Literal["auto"],
         Meta(
-            description="slabs along the beam, each with a focus of its own; 'auto': as many as depth of focus and "
-            "stage.pitch_deg ask for"
+            description="slabs along the beam, each with a focus of its own; a number or 'auto', as many as depth of focus "
+            "asks for; never fewer than stage.pitch_deg asks for"
         ),
     ] = "auto"
     blur_fwhm_um: Annotated[
         float,
         setting("full width at half maximum of a further Gaussian blur, as by vibration", "um", "guess", ge=0, le=10),
     ] = 0.0
+    zone_plate_diameter_um: Annotated[
+        float,
+        setting(
+            "diameter of the zone plate, which gives its focal length: drift and jitter of the energy defocus it; 0: they do not",
+            "um",
+            "244 at FXI (control code)",
+            ge=0,
+            le=5000,
+        ),
+    ] = 244.0
     magnification: Annotated[
         float, setting("X-ray magnification at the first energy", source="FXI: 325 in all, 10 of it visible", gt=1, le=1e4)
     ] = 32.5
@@ -275,10 +288,19 @@ class Instrument:
         return self.beam.photons_per_pixel * self.camera.efficiency
 
     @property
+    def brightest_photons(self) -> float:
+        """Detected photons of the open beam where it is brightest: its bright spots, and noise rarer than one pixel in 1e4."""
+        beam, camera = self.beam, self.camera
+        spots = (1 + beam.halo) * (1 + 4 * beam.structure) * (1 + 4 * beam.flicker) * (1 + 4 * camera.gain_pattern)
+        photons = self.detected_photons * spots
+        return float(photons + 6 * np.sqrt(photons))
+
+    @property
     def gain_adu(self) -> float:
         """ADU per detected photon."""
+        offset = self.camera.offset_adu
         if self.camera.gain_adu == "auto":
-            return (FULL_SCALE_ADU / 2 - self.camera.offset_adu) / self.detected_photons
+            return min((FULL_SCALE_ADU / 2 - offset) / self.detected_photons, (FULL_SCALE_ADU - offset) / self.brightest_photons)
         return self.camera.gain_adu
 
     def check(self) -> None:
@@ -289,14 +311,16 @@ class Instrument:
                 f"beam.photons_per_pixel: {photons:.3g} detected photons in the open beam; allowed at least 1; raise it or "
                 "camera.efficiency"
             )
-        # The beam's own bright spots, and what of its noise is rarer than one pixel in 1e4.
-        beam = photons * (1 + self.beam.halo) * (1 + 4 * self.beam.structure) * (1 + 4 * self.beam.flicker)
-        beam *= 1 + 4 * self.camera.gain_pattern
-        brightest = self.camera.offset_adu + self.gain_adu * (beam + 6 * np.sqrt(beam))
-        if brightest > FULL_SCALE_ADU:
+        brightest = self.camera.offset_adu + self.gain_adu * self.brightest_photons
+        if brightest > FULL_SCALE_ADU * (1 + 1e-9):
             raise InputError(
                 f"camera.gain_adu: the open beam reads up to {brightest:.3g} ADU; allowed {FULL_SCALE_ADU}; "
                 "lower it, or set it to 'auto'"
+            )
+        if 0 < self.optics.outermost_zone_um < SMALLEST_ZONE_UM:
+            raise InputError(
+                f"optics.outermost_zone_um: found {self.optics.outermost_zone_um:g}; allowed is {SMALLEST_ZONE_UM:g} or more, or "
+                "0 for perfect optics"
             )
         if self.optics.outermost_zone_um == 0 and (self.optics.defocus_um or self.optics.focus_jitter_um):
             raise InputError(

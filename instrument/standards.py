@@ -8,6 +8,8 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from phantom.errors import InputError
+
 from .components import Matter, frozen
 from .housing import Housing
 from .measurement import Header, Spectrum
@@ -110,5 +112,11 @@ def measure_standard(
     light, open_beam, dark = (
         np.asarray(frames, float).mean(axis=(1, 2, 3)) for frames in (taken.projections, taken.flats, taken.darks)
     )
+    if not np.all(light > dark):
+        worst = int(np.argmin(light - dark))
+        raise InputError(
+            f"standards.{name}: at {energies_eV[worst]:g} eV its film reads {light[worst]:.4g} ADU, the dark {dark[worst]:.4g}; "
+            "allowed is light above dark; raise beam.photons_per_pixel or camera.gain_adu, or lower the dark currents"
+        )
     believed_um = standard.thickness_um * (1 + standard.thickness_error)
     return Spectrum(name, energies_eV, -np.log((light - dark) / (open_beam - dark)) / believed_um, formula=formula)

@@ -64,6 +64,15 @@ def test_what_each_energy_misses_has_its_rms():
     )
 
 
+def test_an_energy_missed_by_1_eV_defocuses_by_5_9_um_and_an_offset_does_not():
+    """f = D dr E / hc, 41.92 mm at 7100 eV."""
+    jittery = changed(QUIET, optics={"outermost_zone_um": 0.03}, monochromator={"jitter_eV": 1.0})
+    real = happened(jittery, frame())
+    assert real.defocus_um / (real.energy_eV - 7126.0) == pytest.approx(41920 / 7100, rel=1e-3)
+    shifted = happened(changed(QUIET, optics={"outermost_zone_um": 0.03}, monochromator={"offset_eV": 2.0}), frame())
+    assert (shifted.energy_eV, shifted.defocus_um) == (7128.0, 0.0)
+
+
 @given(part=st.floats(0, 1))
 def test_a_random_walk_grows_with_its_way(part):
     walks = np.array([exposure.random_walk(np.random.default_rng(k), part)[0] for k in range(1500)])

@@ -119,6 +119,7 @@ ZERO = {
     "tilt": {"stage": {"roll_deg": 0, "pitch_deg": 0}},
     "magnification": {"optics": {"magnification_change": 0}},
     "focus": {"optics": {"defocus_um": 0, "focus_jitter_um": 0}},
+    "chromatic_focus": {"optics": {"zone_plate_diameter_um": 0}},
     "vibration": {"optics": {"blur_fwhm_um": 0}},
     "zone_plate": {"optics": {"outermost_zone_um": 0}},
     "stray_light": {"beam": {"stray_light": 0}},
@@ -249,6 +250,12 @@ def test_a_second_visit_of_an_energy_has_noise_of_its_own():
     scan, clock = empty_scan([7126.0, 7126.0])
     record(frozen(np.ones((1, 3, 12, 16), np.float32)), UNIT, NOISY, scan, clock, seed=1)
     assert not np.array_equal(scan.projections[0], scan.projections[1])
+
+
+def test_energies_in_the_same_meV_have_noise_of_their_own():
+    scan, clock = empty_scan([7126.0, 7126.0003])
+    record(frozen(np.ones((1, 3, 12, 16), np.float32)), UNIT, NOISY, scan, clock, seed=1)
+    assert not np.array_equal(scan.flats[0], scan.flats[1])
 
 
 def test_threads_do_not_change_a_bit():

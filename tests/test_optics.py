@@ -28,6 +28,7 @@ def image_of(absorbed, phase=None, *, depths=(0.0,), instrument=QUIET, exposure=
         None if phases is None else phases.astype(np.float32),
         np.array(depths),
         center,
+        False,
         instrument,
         frame(**where),
         exposure or Exposure(7126.0),
@@ -86,9 +87,25 @@ def test_fringes_are_those_of_the_wave(strength):
     instrument = changed(QUIET, optics={"outermost_zone_um": 0.01, "condenser_ratio": 0.02})
     for distance in (5.0, -5.0):
         found = image_of(1 - np.exp(-depth), phase, instrument=instrument, exposure=Exposure(7126.0, defocus_um=distance))
-        wanted = propagated(depth, phase, distance, PIXEL / 2)
+        # Downstream of the plane in focus: imaged is the wave as it was upstream.
+        wanted = propagated(depth, phase, -distance, PIXEL / 2)
         fringes = wanted - np.exp(-depth)
         assert np.abs(found - wanted).max() < 0.05 * np.abs(fringes).max()
+
+
+def test_which_side_of_focus():
+    """A bump of matter spreads X-rays: its middle is dark in a plane downstream of it, bright in one upstream, that is where the
+    sample lies downstream of the plane in focus. A slab downstream of the axis is like a sample downstream of focus."""
+    phase = -0.05 * blob(64, 64, 8) / 0.5
+    nothing = np.full(phase.shape, 1e-9)
+    instrument = changed(QUIET, optics={"outermost_zone_um": 0.01, "condenser_ratio": 0.02})
+    for away in (8.0, -8.0):
+        whole = image_of(nothing, phase, instrument=instrument, exposure=Exposure(7126.0, defocus_um=away))
+        slab = image_of(nothing, phase, depths=(away,), instrument=instrument)
+        wanted = propagated(0 * phase, phase, -away, PIXEL / 2)
+        assert whole[64, 64] - 1 == pytest.approx(wanted[64, 64] - 1, rel=0.05)
+        assert (whole[64, 64] > 1) == (away > 0)
+        assert np.array_equal(whole, slab)
 
 
 def test_phase_is_seen_only_out_of_focus_and_goes_off_bit_for_bit():

@@ -96,3 +96,57 @@ def test_frozen_components_fill_their_field():
     paths = np.ones((2, 3, 8, 10), np.float32)
     assert frozen(paths).field == (8, 10)
     assert frozen(paths).paths(1, 0.0).shape == (2, 1, 8, 10)
+
+
+def test_dead_pixels_are_bridged():
+    """A few dead pixels, noisy: the loop closes, sigma stays honest."""
+    noisy = SMALL | {"camera.dead_pixels": 0.004, "beam.photons_per_pixel": 2e5}
+    study = load_study("tiny", noisy)
+    simulation = simulate(study, threads=2)
+    flat = np.median(simulation.scan.flats[0].astype(float) - simulation.scan.darks[0].mean(axis=0), axis=0)
+    assert 1 <= (flat < 0.02 * np.median(flat)).sum() < 15
+    scores = score(simulation.truth, analyze(simulation.scan, simulation.standards, study.analysis, threads=2).map)
+    whole = load_study("tiny", noisy | {"camera.dead_pixels": 0.0})
+    other = simulate(whole, threads=2)
+    without = score(other.truth, analyze(other.scan, other.standards, whole.analysis, threads=2).map)
+    assert scores["phase_rmse"] < 1.15 * without["phase_rmse"]
+    assert scores["pull_std"] == pytest.approx(without["pull_std"], abs=0.15)
+
+
+def test_an_electrode_goes_on_beyond_the_field():
+    """Turned, scaled and shifted, its image has matter to its very corner."""
+    moved = {"presets": "ideal", "stage.roll_deg": 3.0, "optics.magnification_change": 1.0, "stage.center_offset_px": 2.0}
+    layer = {"electrode.particles": 3, "scan.rows": 96, "scan.columns": 128, "scan.energies_eV": [7090.0, 7126.0, 7132.0, 7192.0]}
+    study = load_study("electrode-2d", layer | moved)
+    scan = simulate(study, threads=2).scan
+    light = (scan.projections[-1, 0].astype(float) - 100) / (scan.flats[-1, 0].astype(float) - 100)
+    corners = light[[0, 0, -1, -1], [0, -1, 0, -1]]
+    assert corners == pytest.approx(np.median(light[:2]), abs=0.01)
+    assert corners.max() < 0.998  # of open beam: 1
+
+
+def test_a_set_number_of_slabs_never_switches_the_pitch_off():
+    from validation.projection import depths_um
+
+    leaning = {"stage.pitch_deg": 4.0}
+    wanted = len(depths_um(load_study("tiny", leaning), 6.0))
+    assert [len(depths_um(load_study("tiny", leaning | {"optics.depth_slabs": n}), 6.0)) for n in (1, 3, 40)] == [
+        wanted,
+        wanted,
+        40,
+    ]
+
+
+def test_what_the_beamline_notes_knows_no_sample():
+    """The entrance dose in a scan file is that of the tabulated LFP, whatever the sample's edge."""
+    from validation.ledger import ledger_of
+    from validation.trial import header_of
+
+    notes = []
+    for shift in (0.0, 0.7):
+        study = load_study("tiny", QUIET | {"species.LFP.edge_shift_eV": shift})
+        ledger = ledger_of(frozen(np.ones((2, 1, 4, 4), np.float32)), 0.1, study)
+        notes.append(header_of(study, ledger).notes)
+    assert set(notes[0]) == {"entrance_dose_MGy", "photons_on_sample_per_um2", "photons_detected_per_pixel", "scan_time_s"}
+    for name, value in notes[0].items():
+        assert np.array_equal(value, notes[1][name])

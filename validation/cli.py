@@ -37,6 +37,13 @@ def main(argv: list[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         print(f"txm-twin: {where}{error.strerror or error}; the file or its disk cannot be used, choose another", file=sys.stderr)
         return BAD_INPUT
+    except MemoryError as error:
+        print(
+            f"txm-twin: memory: {str(error) or 'there is none left'}; lower scan.rows, columns, outside_px or oversampling; "
+            "run --dry-run says what a study needs",
+            file=sys.stderr,
+        )
+        return BAD_INPUT
     except KeyboardInterrupt:
         print("txm-twin: interrupted; nothing was written", file=sys.stderr)
         return 130
@@ -201,7 +208,8 @@ def _simulate(arguments: argparse.Namespace) -> int:
     print(f"\n{study.name}, seed {study.seed}, as {arguments.format}: {arguments.output / scan}")
     print(f"  standards: {arguments.output / 'standards'}")
     print(f"  truth: {(arguments.blind or arguments.output) / 'truth.h5'}")
-    print(f"  scan time: {study.scan.time_s / 60:.1f} min; dose: {dose_in_words(done.ledger.mean_MGy, study)}")
+    whole = " (of the whole scan; these files hold its first angle)" if arguments.format in ("32id", "mantis") else ""
+    print(f"  scan time: {study.scan.time_s / 60:.1f} min; dose: {dose_in_words(done.ledger.mean_MGy, study)}{whole}")
     return DONE
 
 

@@ -53,8 +53,14 @@ def export(
     """
     if layout not in FORMATS:
         raise InputError(f"--format: found {layout!r}; allowed is {', '.join(FORMATS)}")
-    if blind is not None and blind.resolve() == folder.resolve():
-        raise InputError(f"--blind: found {blind}, the folder of the scan; allowed is another one; the truth is to lie apart")
+    if blind is not None and blind.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"--blind: found {blind}, in the folder of the scan; allowed is another one; the truth is to lie apart")
+    energies = np.array(study.scan.energies_eV)
+    if layout != "native" and len(np.unique(np.round(energies, 2))) < len(energies):
+        raise InputError(
+            f"scan.energies_eV: an energy stands there twice, to 0.01 eV; allowed with --format {layout} is once, as its "
+            "readers go by the energy; leave one out or take --format native"
+        )
     edges = check_physics(study)
     sample = build_sample(study, threads)
     course = course_of(study, sample)
@@ -65,7 +71,7 @@ def export(
         apart = place if blind is None else stack.enter_context(staging(blind))
         components = stack.enter_context(project_course(sample, course, study, threads, progress, place))
         ledger = ledger_of(components, sample.grid.voxel_um, study, edges, list(sample.diameters_um))
-        header = replace(header_of(study), entrance_MGy=ledger.entrance_MGy)
+        header = header_of(study, ledger)
         count = frames_wanted(layout, header)
         header = replace(header, angles_rad=header.angles_rad[:count], time_s=header.time_s[:, :count])
         with FORMATS[layout](place, header) as target:

@@ -3,11 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from instrument.attenuation import absorbed_per_um
 from instrument.components import Components
 from instrument.dose import Ledger, entrance_dose_MGy, mean_dose_MGy
 from instrument.exposure import stored_current
 from instrument.housing import transmission
-from instrument.xanes import Edge
+from instrument.xanes import Edge, parametric
 
 from .materials import absorption, matter_of
 from .study import Study
@@ -56,7 +57,11 @@ def ledger_of(
     if diameters_um is not None and len(diameters_um) > 1:
         local = entrance_dose_MGy(energies, mixed[1], float(mixed[2]), fluence)
         particles = local * np.array([sphere_shade(mixed[0] * diameter) for diameter in diameters_um])
-    return Ledger(energies, fluence, entrance_dose_MGy(energies, absorbed[0], float(density[0]), fluence), particles, sample_MGy)
+    # The beamline knows no sample: its figure is that of the tabulated material.
+    lfp = study.species.LFP
+    tabulated = absorbed_per_um(lfp.formula, lfp.iron_mol_cm3, energies, parametric("LFP")(energies))
+    entrance = entrance_dose_MGy(energies, tabulated, lfp.density_g_cm3, fluence)
+    return Ledger(energies, fluence, entrance, particles, sample_MGy)
 
 
 def sphere_shade(depth: Array) -> Array:

@@ -39,6 +39,9 @@ def check_physics(study: Study) -> dict[str, Edge]:
             raise InputError(
                 f"study: electrode.{name}.formula is {formula}; allowed is a material without iron, a species has it"
             )
+    for layer in study.housing.layers:
+        if iron_per_formula(layer.formula) > 0:
+            raise InputError(f"study: housing holds {layer.formula}; allowed are materials without iron, a species has it")
     edges = sample_edges(study)
     standards = {name: standard_edge(getattr(study.standards, name), name, edges[name]) for name in edges}
     for edge in (*edges.values(), *standards.values()):

@@ -84,12 +84,14 @@ def depths_um(study: Study, depth_um: float) -> Array:
     move its ends apart by half a pixel.
     """
     wanted = study.optics.depth_slabs
-    count = wanted
+    lean = depth_um * abs(math.tan(math.radians(study.stage.pitch_deg))) / (study.scan.pixel_um / 2)
+    count = 1 if lean <= 0.5 else math.ceil(lean) + 1
     if wanted == "auto":
         focus = depth_um / (depth_of_focus_um(study.optics, min(study.scan.energies_eV)) / 4)
-        lean = depth_um * abs(math.tan(math.radians(study.stage.pitch_deg))) / (study.scan.pixel_um / 2)
-        count = 1 if focus <= 2 and lean <= 0.5 else math.ceil(max(focus, lean)) + 1
-    return np.zeros(1) if count == 1 else np.linspace(-depth_um / 2, depth_um / 2, int(count))
+        count = max(count, 1 if focus <= 2 else math.ceil(focus) + 1)
+    else:
+        count = max(count, wanted)
+    return np.zeros(1) if count == 1 else np.linspace(-depth_um / 2, depth_um / 2, count)
 
 
 def fringe_um(study: Study, depth_um: float) -> float:
@@ -154,9 +156,15 @@ def project_course(
         for k, volume in enumerate(sample.fillers.values()):
             for block in blocks:
                 still[k, :, :, block] = _project(volume[block], study, voxel_um, depths, threads)
-        margin = 0 if sample.fillers else _margin(study, depth, voxel_um)
         yield Components(
-            moving, course.times_s, still, (frame.rows.start, frame.columns.start), frame.field, depths, margin=margin
+            moving,
+            course.times_s,
+            still,
+            (frame.rows.start, frame.columns.start),
+            frame.field,
+            depths,
+            margin=_margin(study, depth, voxel_um),
+            filled=bool(sample.fillers),
         )
 
 

@@ -58,7 +58,10 @@ def render(
     detected, incident = scores["photons_detected"], scores["photons_incident"]
     cards = [
         (_number(scores["phase_rmse"]), f"rms error of phase fraction, per {'pixel' if series else 'voxel'}"),
-        (f"{scores['bulk_fraction_found']:.3f} / {scores['bulk_fraction_truth']:.3f}", "bulk fraction, recovered / truth"),
+        (
+            f"{_number(scores['bulk_fraction_found'])} / {_number(scores['bulk_fraction_truth'])}",
+            "bulk fraction, recovered / truth",
+        ),
         (_number(scores["pull_std"]), "pull width, 1 when sigma is honest"),
         (megagray(scores["dose_MGy"]), "dose, mean over the particle"),
         (f"{scores['scan_time_s'] / 60:.1f} min", "scan time"),

@@ -162,20 +162,28 @@ def forecast(study: Study) -> dict[str, float]:
     halfway = replace(course, times_s=np.zeros(1), fractions=course.at(scan.time_s / 2)[None])
     with project_course(sample, halfway, small) as components:
         dose = ledger_of(components, sample.grid.voxel_um, study).mean_MGy
+        depths = components.depths_um
     energies, fine = len(scan.energies_eV), scan.oversampling
     series = scan.kind == "series"
     frames = energies * (scan.angles + scan.flats + scan.darks)
     pixels = scan.rows * scan.columns
-    depth = sample.grid.shape[1] * sample.grid.voxel_um / scan.pixel_um if study.electrode.particles else scan.columns
-    fine_voxels = pixels * depth * fine**3
+    cut = (scan.rows + 2 * scan.outside_px) * (scan.columns + 2 * scan.outside_px)
+    slabs = len(depths)
+    depth = (
+        sample.grid.shape[1] * sample.grid.voxel_um / scan.pixel_um
+        if study.electrode.particles
+        else scan.columns + 2 * scan.outside_px
+    )
+    fine_voxels = cut * depth * fine**3
     found = pixels * (scan.angles if series else scan.columns)
     volumes = 2 + len(sample.fillers)
     truth = volumes * fine_voxels * 4 / 1e9
-    paths = (2 * states + len(sample.fillers)) * (1 if series else scan.angles) * pixels * fine**2 * 4 / 1e9
+    paths = (2 * states + len(sample.fillers)) * (1 if series else scan.angles) * cut * slabs * fine**2 * 4 / 1e9
     result = found * 29 / 1e9
     return {
         "time_s": 4
         + frames * pixels * 1.1e-7
+        + energies * scan.angles * cut * (slabs - 1) * fine**2 * 2e-8
         + energies * found * 6e-8
         + fine_voxels * (1.7e-7 + 0.5e-7 * states)
         + 0.4 * (len(sample.grains) - 1),

@@ -36,7 +36,7 @@ MEANING = {
     "shell_ratio_c_a_sigma": "likewise",
     "reduced_chi2": "chi² per degree of freedom of the fit; 1 when noise and model are right",
     "dose_MGy": "dose, mean over the particle (MGy)",
-    "dose_entrance_MGy": "dose of pure LFP where the beam enters, unshaded (MGy)",
+    "dose_entrance_MGy": "dose of pure LFP, parametric edge, where the beam enters, unshaded (MGy)",
     "dose_particle_max_MGy": "dose of the particle that gets most (MGy); of several, each as a sphere that no other shades",
     "photons_on_sample_per_um2": "photons that met the sample, all exposures at all energies, per µm² at the beam's centre",
     "scan_time_s": "duration of the scan (s)",

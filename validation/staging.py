@@ -59,6 +59,8 @@ def staging(folder: Path) -> Iterator[Path]:
                 target = folder / path.relative_to(place)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(path, target)
+    except InputError as error:  # what a file of this folder is called when all is done
+        raise InputError(str(error).replace(str(place), str(folder))) from error
     finally:
         shutil.rmtree(place, ignore_errors=True)
         for parent in missing:

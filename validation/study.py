@@ -8,6 +8,7 @@ import math
 import tomllib
 import typing
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -222,8 +223,8 @@ def _merge(into: dict[str, Any], values: dict[str, Any]) -> None:
     for key, value in values.items():
         if isinstance(value, dict) and isinstance(into.get(key), dict):
             _merge(into[key], value)
-        else:
-            into[key] = value
+        else:  # TOML knows dates, settings are their text
+            into[key] = value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
 
 
 def _nested(key: str, value: Any) -> dict[str, Any]:

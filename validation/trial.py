@@ -101,8 +101,8 @@ def particle_table(sample: Sample, course: Course, study: Study, ledger: Ledger)
     }
 
 
-def header_of(study: Study) -> Header:
-    """What the beamline states of a study's scan before it begins."""
+def header_of(study: Study, ledger: Ledger) -> Header:
+    """What the beamline states of a study's scan before it begins: nominal values, nothing of the sample."""
     scan, instrument = study.scan, study.instrument
     energies = np.array(scan.energies_eV)
     known = study.optics.magnification_known
@@ -118,6 +118,12 @@ def header_of(study: Study) -> Header:
         scan.flats,
         scan.darks,
         scan.start_s,
+        {
+            "entrance_dose_MGy": ledger.entrance_MGy,
+            "photons_on_sample_per_um2": ledger.photons_per_um2,
+            "photons_detected_per_pixel": instrument.detected_photons,
+            "scan_time_s": scan.time_s,
+        },
     )
 
 
@@ -136,7 +142,7 @@ def record_components(
     edges = edges or sample_edges(study)
     ledger = ledger_of(components, phantom.voxel_um, study, edges, diameters)
     with ExitStack() as stack:
-        header = replace(header_of(study), entrance_MGy=ledger.entrance_MGy)
+        header = header_of(study, ledger)
         target = header.in_memory() if scan_file is None else stack.enter_context(new_scan(scan_file, header))
         record_scan(components, tuple(phantom.fillers), study, edges, ledger, target, threads, progress)
     standards = measure_standards(study, edges, threads)

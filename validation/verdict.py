@@ -53,7 +53,7 @@ def verdict(scores: dict[str, Any], study: Study) -> str:
         )
     if worst == "noise":
         dose = scores["dose_MGy"]
-        better = (total - 0.75 * noise) ** 0.5
+        better = max(total - 0.75 * noise, 0.25 * total) ** 0.5
         return (
             f"{rmse}, limited by photon noise ({part}; sigma {sigma:.3f} in the interior): larger {place}s, "
             f"or 4 times the photons for about {better:.3f} at {megagray(4 * dose)}."

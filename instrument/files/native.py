@@ -22,8 +22,8 @@ def new_scan(path: Path, header: Header) -> Iterator[Measurement]:
     with whole_file(path) as temporary, new_hdf5(temporary) as file:
         for name in ("energies_eV", "angles_rad", "time_s", "pixels_um"):
             file[name] = getattr(header, name)
-        if header.entrance_MGy is not None:
-            file["entrance_dose_MGy"] = header.entrance_MGy
+        for name, value in header.notes.items():
+            file[name] = value
         counts = {
             name: file.create_dataset(name, header.frames_shape(name), np.uint16) for name in ("projections", "flats", "darks")
         }

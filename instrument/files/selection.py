@@ -123,7 +123,7 @@ def select(
     views = range(len(scan.angles_rad))[slice(None, None, angles) if angles is None or isinstance(angles, int) else angles]
     if not len(views) or views.step < 1:
         raise InputError(
-            f"angles: {angles} takes none of {len(scan.angles_rad)}, or backwards; allowed is a rising slice of them"
+            f"angles: {_told(angles)} takes none of {len(scan.angles_rad)}, or backwards; allowed is a rising range of them"
         )
     rows, columns = (row1 - row0) // bin, (column1 - column0) // bin
     center = ((scan.center_px if center_px is None else center_px) - column0 + 0.5) / bin - 0.5
@@ -147,3 +147,8 @@ def select(
         pixels_um=scan.pixels_um[numbers] * bin,
         center_px=center,
     )
+
+
+def _told(angles: int | slice | None) -> str:
+    """As a person types it."""
+    return f"{angles.start}:{angles.stop}:{angles.step}" if isinstance(angles, slice) else str(angles)

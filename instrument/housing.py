@@ -21,7 +21,9 @@ class Layer:
     """A material of the cell, both sides together."""
 
     formula: Annotated[str, Meta(description="chemical formula; numbers may be fractions")]
-    density_g_cm3: Annotated[float, Meta(gt=0, le=25, description="density", extra={"unit": "g/cm3"})]
+    density_g_cm3: Annotated[
+        float, Meta(gt=0, le=25, description="density", extra={"unit": "g/cm3", "source": "nominal; of the electrolyte a guess"})
+    ]
     thickness_um: Annotated[
         float, Meta(ge=0, le=1e4, description="thickness along the beam at angle 0", extra={"unit": "um", "source": "guess"})
     ] = 0.0

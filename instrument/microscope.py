@@ -6,6 +6,8 @@ shutter closed.
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -197,44 +199,46 @@ def record(
     `sample` is on a grid `oversampling` times finer than the pixel. `scan` says energies and angles and owns the arrays (numpy or
     HDF5) that are filled, `clock` when each frame is taken.
     """
-    shape = (scan.rows, scan.columns)
     visits: dict[int, int] = {}
     with ThreadPoolExecutor(threads) as pool:
         for i, energy in enumerate(scan.energies_eV):
             key = round(energy * 1000)  # as the address of a draw tells energies apart
             visit = visits.get(key, 0)
             visits[key] = visit + 1
-
-            def frame_of(kind: Kind, k: int, times: Array, energy: float = float(energy), visit: int = visit) -> Frame:
-                return Frame(
-                    seed,
-                    run,
-                    energy,
-                    visit,
-                    kind,
-                    k,
-                    float(scan.angles_rad[k]) if kind == "projection" else 0.0,
-                    float(times[k]),
-                    clock.end_s,
-                    scan.exposure_s,
-                    float(scan.energies_eV[0]),
-                    scan.pixel_um,
-                    oversampling,
-                )
-
-            def taken(kind: Kind, k: int, times: Array, frame_of: Callable[[Kind, int, Array], Frame] = frame_of) -> Counts:
-                lit = (sample, matter) if kind == "projection" else (None, None)
-                return expose(shape, instrument, frame_of(kind, k, times), *lit)
-
             order = frame_order(instrument.camera, len(scan.angles_rad), seed, run, key, visit)
-            for kind, target, times, indices in (
-                ("projection", scan.projections, clock.projections_s[i], order),
-                ("flat", scan.flats, clock.flats_s[i], np.arange(scan.flats.shape[1])),
-                ("dark", scan.darks, clock.darks_s[i], np.arange(scan.darks.shape[1])),
-            ):
-                for low in range(0, len(indices), _BLOCK):
-                    part = indices[low : low + _BLOCK]
-                    frames = pool.map(lambda k, kind=kind, times=times: taken(kind, int(k), times), part)
-                    target[i, low : low + len(part)] = np.stack(list(frames))
+            series: tuple[tuple[Kind, Any, Any, Array], ...] = (
+                ("projection", scan.projections, order, clock.projections_s[i]),
+                ("flat", scan.flats, range(scan.flats.shape[1]), clock.flats_s[i]),
+                ("dark", scan.darks, range(scan.darks.shape[1]), clock.darks_s[i]),
+            )
+            for kind, target, indices, times in series:
+                projected = kind == "projection"
+                frames = [
+                    Frame(
+                        seed,
+                        run,
+                        float(energy),
+                        visit,
+                        kind,
+                        int(k),
+                        float(scan.angles_rad[k]) if projected else 0.0,
+                        float(times[k]),
+                        clock.end_s,
+                        scan.exposure_s,
+                        float(scan.energies_eV[0]),
+                        scan.pixel_um,
+                        oversampling,
+                    )
+                    for k in indices
+                ]
+                lit = (sample, matter) if projected else (None, None)
+                take = partial(_take, (scan.rows, scan.columns), instrument, lit)
+                for low in range(0, len(frames), _BLOCK):
+                    block = np.stack(list(pool.map(take, frames[low : low + _BLOCK])))
+                    target[i, low : low + len(block)] = block
             if progress:
                 progress("record", i + 1, len(scan.energies_eV))
+
+
+def _take(shape: tuple[int, int], instrument: Instrument, lit: tuple[Components | None, Matter | None], frame: Frame) -> Counts:
+    return expose(shape, instrument, frame, *lit)

@@ -118,7 +118,7 @@ class Optics:
         setting(
             "aperture of the condenser over that of the zone plate: 1 incoherent, without phase contrast; small: coherent",
             source="guess",
-            gt=0,
+            ge=0.01,
             le=1,
         ),
     ] = 0.8

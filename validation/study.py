@@ -267,12 +267,16 @@ def _explain(message: str, values: Any) -> str:
         except (KeyError, IndexError, TypeError, ValueError):
             break
     allowed = wanted.replace("`", "").removeprefix("Expected ").split(", got")[0]
-    words = [
-        word
-        for part in (kind, *typing.get_args(kind))
-        if typing.get_origin(part) is typing.Literal
-        for word in typing.get_args(part)
-    ]
+    parts = [kind, *typing.get_args(kind)]
+    parts += [inner for part in parts for inner in typing.get_args(part) if typing.get_origin(part) is Annotated]
+    words = [word for part in parts if typing.get_origin(part) is typing.Literal for word in typing.get_args(part)]
     if words:
-        allowed = " or ".join(([allowed] if "Invalid" not in allowed else []) + [", ".join(map(repr, words))])
+        others = (
+            [allowed]
+            if "Invalid" not in allowed
+            else ["a number"]
+            if {int, float} & {part for part in parts if isinstance(part, type)}
+            else []
+        )
+        allowed = " or ".join([*others, ", ".join(map(repr, dict.fromkeys(words)))])
     return f"study: {path} is {found!r}; allowed is {allowed}"

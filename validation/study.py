@@ -271,12 +271,7 @@ def _explain(message: str, values: Any) -> str:
     parts += [inner for part in parts for inner in typing.get_args(part) if typing.get_origin(part) is Annotated]
     words = [word for part in parts if typing.get_origin(part) is typing.Literal for word in typing.get_args(part)]
     if words:
-        others = (
-            [allowed]
-            if "Invalid" not in allowed
-            else ["a number"]
-            if {int, float} & {part for part in parts if isinstance(part, type)}
-            else []
-        )
-        allowed = " or ".join([*others, ", ".join(map(repr, dict.fromkeys(words)))])
+        if "Invalid" in allowed:  # msgspec has a number in mind, or only words
+            allowed = "a number" if {int, float} & {part for part in parts if isinstance(part, type)} else ""
+        allowed = " or ".join(filter(None, [allowed, ", ".join(map(repr, dict.fromkeys(words)))]))
     return f"study: {path} is {found!r}; allowed is {allowed}"

@@ -129,18 +129,18 @@ def form_image(
     common = [factors for effect in TRANSFER if (factors := effect(shape, instrument, frame, exposure)) is not None]
     # What lies downstream of the plane in focus is imaged as its wave was upstream, propagated back.
     transfers = [zone_plate(shape, -(exposure.defocus_um + float(z)), instrument, frame, exposure) for z in depths_um]
+    transmitted = np.asarray(1 - absorbed.sum(axis=0))
     if not common and not leaning.any() and transfers[0] is None:
-        return np.asarray(1 - absorbed.sum(axis=0))
+        return transmitted
     spectrum = np.zeros((shape[0], shape[1] // 2 + 1), np.complex64)
-    transmitted = 1 - absorbed.sum(axis=0)
     for k, transfer in enumerate(transfers):
         part = scipy.fft.rfft2(absorbed[k])
         if transfer is not None:
             part *= transfer[0]
             if phase_rad is not None and transfer[1] is not None:
                 part += 2 * transfer[1] * _weak_phase(transmitted, phase_rad[k])
-        for row, column in filter(None, [_shift_factors(shape, np.array([leaning[k], 0.0]), frame)]):
-            part *= row[:, None].astype(np.complex64) * column.astype(np.complex64)
+        if (apart := _shift_factors(shape, np.array([leaning[k], 0.0]), frame)) is not None:
+            part *= apart[0][:, None].astype(np.complex64)
         spectrum += part
     for row, column in common:
         spectrum *= row[:, None].astype(np.complex64)

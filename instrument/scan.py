@@ -108,6 +108,11 @@ class Scan:
     ] = "2026-01-15T08:00:00Z"
 
     @property
+    def is_straight(self) -> bool:
+        """Whether every view looks along y, as a series at angle 0 does."""
+        return self.kind == "series" and self.first_angle_deg == 0
+
+    @property
     def start_s(self) -> float:
         """Start of the scan, s since 1970, UTC."""
         return datetime.fromisoformat(self.start).timestamp()

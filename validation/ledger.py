@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instrument.attenuation import absorbed_per_um
-from instrument.components import Components
+from instrument.components import Components, Fading
 from instrument.dose import Ledger, entrance_dose_MGy, mean_dose_MGy
 from instrument.exposure import stored_current
 from instrument.housing import transmission
@@ -68,3 +68,18 @@ def sphere_shade(depth: Array) -> Array:
     """Mean of (1 - exp(-t)) / t over a sphere's rays, weighted with t, where t is at most `depth`: what its own shade leaves."""
     x = np.maximum(np.asarray(depth, float), 1e-3)
     return np.asarray((1 - 2 * (1 - (1 + x) * np.exp(-x)) / x**2) * 3 / (2 * x))
+
+
+def photoreduction(study: Study, dose_MGy: Array) -> Fading | None:
+    """How much of FP the beam has turned to LFP when, from the dose of each energy (energy,); None: it turns none.
+
+    First order in the dose that the sample has taken: 1 - exp(-D / D0), the reduced share with LFP's spectrum (a guess).
+    """
+    scale_MGy = study.beam.photoreduction_MGy
+    if scale_MGy == 0:
+        return None
+    times = study.scan.frame_time_s
+    each = np.repeat(dose_MGy / times.shape[1], times.shape[1])
+    order = np.argsort(times, axis=None)
+    taken = np.cumsum(each[order])
+    return Fading(np.append(0.0, times.ravel()[order]), 1 - np.exp(-np.append(0.0, taken) / scale_MGy))

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from instrument.components import Components, Fading
+from instrument.components import Components
 from instrument.exposure import pixel_ratio, true_angles_rad
 from instrument.optics import depth_of_focus_um, edge_phase_rad
 from instrument.projector import project_slabs, slab_weight
@@ -33,7 +33,7 @@ _SHARPEST = 16  # samples: what optics spread over, at least
 
 
 @dataclass(frozen=True)
-class Frame:
+class Extent:
     """Where projections lie on the fine field: `rows`, and `columns` about the rotation axis."""
 
     rows: slice
@@ -57,7 +57,7 @@ def build_sample(study: Study, threads: int = 1) -> Sample:
     half = max(scan.rows, scan.columns) * scan.pixel_um / 2
     sway = 0.0 if scan.outside_px else sway_um(study.instrument, half, np.array(scan.energies_eV))
     electrode = study.electrode if study.electrode.particles else None
-    if electrode and electrode.form == "layer" and (scan.kind != "series" or scan.first_angle_deg != 0):
+    if electrode and electrode.form == "layer" and not scan.is_straight:
         raise InputError(
             f"electrode.form: a layer lies across the beam of angle 0, found a {scan.kind} from {scan.first_angle_deg:g} "
             "degrees; allowed is scan.kind = 'series' with first_angle_deg = 0; or take form = 'pillar'"
@@ -103,22 +103,22 @@ def fringe_um(study: Study, depth_um: float) -> float:
     return 4 * zone / np.pi * abs(edge_phase_rad(study.optics, away, energy))
 
 
-def frame_of(sample: Sample, study: Study) -> Frame:
-    """The smallest frame that holds every view of the sample, its edges on the detector's pixels."""
+def extent_of(sample: Sample, study: Study) -> Extent:
+    """The smallest extent that holds every view of the sample, its edges on the detector's pixels."""
     n = study.scan.oversampling
     field = (sample.grid.shape[0], sample.grid.shape[2])
     z, y, x = sample.box
     if sample.fillers:
-        return Frame(slice(0, field[0]), slice(0, field[1]), field)
+        return Extent(slice(0, field[0]), slice(0, field[1]), field)
     rows = slice(z.start // n * n, -(-z.stop // n) * n)
     middles = [(count - 1) / 2 for count in sample.grid.shape[1:]]
-    if study.scan.kind == "series" and study.scan.first_angle_deg == 0:
-        return Frame(rows, slice(x.start // n * n, -(-x.stop // n) * n), field)
+    if study.scan.is_straight:
+        return Extent(rows, slice(x.start // n * n, -(-x.stop // n) * n), field)
     reach = math.hypot(
         *(max(abs(side.start - middle), abs(side.stop - 1 - middle)) for side, middle in zip((y, x), middles, strict=True))
     )
     free = max(0, int(field[1] / 2 - reach - 4) // n * n)
-    return Frame(rows, slice(free, field[1] - free), field)
+    return Extent(rows, slice(free, field[1] - free), field)
 
 
 @contextmanager
@@ -129,27 +129,27 @@ def project_course(
 
     Large ones lie in a temporary file in `folder` while the block lasts.
     """
-    frame = frame_of(sample, study)
+    extent = extent_of(sample, study)
     voxel_um = sample.grid.voxel_um
     n = study.scan.oversampling
     views = 1 if study.scan.kind == "series" else study.scan.angles
-    size = frame.columns.stop - frame.columns.start
-    straight = study.scan.kind == "series" and study.scan.first_angle_deg == 0
-    deep = _deep(sample, frame, straight)
+    size = extent.columns.stop - extent.columns.start
+    straight = study.scan.is_straight
+    deep = _deep(sample, extent, straight)
     depth = (deep.stop - deep.start) * voxel_um
     depths = depths_um(study, depth)
-    shape = (len(depths), views, frame.rows.stop - frame.rows.start, size)
+    shape = (len(depths), views, extent.rows.stop - extent.rows.start, size)
     states = len(course.times_s)
     with ExitStack() as stack:
         moving = _store(stack, (states, 2, *shape), folder)
         still = _store(stack, (len(sample.fillers), *shape), folder)
         step = max(2 * n, int(_SLAB_VOXELS / sample.grid.shape[1] / sample.grid.shape[2]) // (2 * n) * 2 * n)
-        blocks = [slice(low, min(low + step, frame.rows.stop)) for low in range(frame.rows.start, frame.rows.stop, step)]
+        blocks = [slice(low, min(low + step, extent.rows.stop)) for low in range(extent.rows.start, extent.rows.stop, step)]
         for k, fractions in enumerate(course.fractions):
             state = sample.state(fractions, threads)
             for block in blocks:
-                inside = slice(block.start - frame.rows.start, block.stop - frame.rows.start)
-                for species, volume in enumerate(_laid(state.slab(block, threads), sample, frame, deep)):
+                inside = slice(block.start - extent.rows.start, block.stop - extent.rows.start)
+                for species, volume in enumerate(_laid(state.slab(block, threads), sample, extent, deep)):
                     moving[k, species, :, :, inside] = _project(volume, study, voxel_um, depths, threads)
             if progress:
                 progress("project", k + 1, states)
@@ -160,19 +160,19 @@ def project_course(
             moving,
             course.times_s,
             still,
-            (frame.rows.start, frame.columns.start),
-            frame.field,
+            (extent.rows.start, extent.columns.start),
+            extent.field,
             depths,
             margin=_margin(study, depth, voxel_um),
             filled=bool(sample.fillers),
         )
 
 
-def _deep(sample: Sample, frame: Frame, straight: bool) -> slice:
+def _deep(sample: Sample, extent: Extent, straight: bool) -> slice:
     """The rows of voxels along y that are projected, as many before as behind the axis."""
     count = sample.grid.shape[1]
     if not straight:
-        return frame.columns
+        return extent.columns
     if sample.fillers:
         return slice(0, count)
     free = min(sample.box[1].start, count - sample.box[1].stop)
@@ -189,11 +189,11 @@ def _margin(study: Study, depth_um: float, voxel_um: float) -> int:
     return math.ceil((_SHARPEST + reach / voxel_um) / n) * n
 
 
-def _laid(slab: Image, sample: Sample, frame: Frame, deep: slice) -> Image:
+def _laid(slab: Image, sample: Sample, extent: Extent, deep: slice) -> Image:
     """Amounts (species, z, y, x) of the sample's box, laid into the part of the grid that is projected."""
     _, y, x = sample.box
-    left = frame.columns.start
-    out = np.zeros((*slab.shape[:2], deep.stop - deep.start, frame.columns.stop - left), np.float32)
+    left = extent.columns.start
+    out = np.zeros((*slab.shape[:2], deep.stop - deep.start, extent.columns.stop - left), np.float32)
     out[:, :, y.start - deep.start : y.stop - deep.start, x.start - left : x.stop - left] = slab
     return out
 
@@ -201,7 +201,7 @@ def _laid(slab: Image, sample: Sample, frame: Frame, deep: slice) -> Image:
 def _project(volume: Image, study: Study, voxel_um: float, depths: Array, threads: int) -> Image:
     """Line integrals of a volume (z, y, x), um, (slab, view, row, column); a series has one view."""
     scan = study.scan
-    if scan.kind == "series" and scan.first_angle_deg == 0:
+    if scan.is_straight:
         return _sum_straight(volume, voxel_um, depths)
     angles = true_angles_rad(study.stage, scan.angles_rad, study.seed)
     return project_slabs(volume, angles[:1] if scan.kind == "series" else angles, voxel_um, depths, threads)
@@ -223,18 +223,3 @@ def _store(stack: ExitStack, shape: tuple[int, ...], folder: Path | None) -> Any
     place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".projections-", dir=folder)))
     file = stack.enter_context(h5py.File(place / "projections.h5", "w"))
     return file.create_dataset("p", shape, np.float32, chunks=(*(1,) * (len(shape) - 2), min(shape[-2], 64), shape[-1]))
-
-
-def photoreduction(study: Study, dose_MGy: Array) -> Fading | None:
-    """How much of FP the beam has turned to LFP when, from the dose of each energy (energy,); None: it turns none.
-
-    First order in the dose that the sample has taken: 1 - exp(-D / D0), the reduced share with LFP's spectrum (a guess).
-    """
-    half_life = study.beam.photoreduction_MGy
-    if half_life == 0:
-        return None
-    times = study.scan.frame_time_s
-    each = np.repeat(dose_MGy / times.shape[1], times.shape[1])
-    order = np.argsort(times, axis=None)
-    taken = np.cumsum(each[order])
-    return Fading(np.append(0.0, times.ravel()[order]), 1 - np.exp(-np.append(0.0, taken) / half_life))

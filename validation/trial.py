@@ -21,9 +21,9 @@ from instrument.xanes import Edge
 from phantom import Phantom, Sample
 
 from .course import Course, charge_curve, course_of
-from .ledger import ledger_of
+from .ledger import ledger_of, photoreduction
 from .materials import check_physics, film_matter, matter_of, sample_edges, species_of, standard_edge
-from .projection import build_sample, photoreduction, project_course
+from .projection import build_sample, project_course
 from .study import Study
 
 Array = NDArray[np.float64]

@@ -31,7 +31,7 @@ def angular_weights(angles_rad: Array) -> Array:
     """
     turned = np.mod(np.asarray(angles_rad, float), np.pi)
     # -90 and +90 degrees fall on either side of the seam by rounding: bring them together.
-    turned = np.where(np.pi - turned < 1e-6, 0.0, turned)
+    turned = np.where(np.pi - turned < 1e-6, turned - np.pi, turned)
     order = np.argsort(turned, kind="stable")
     gaps = np.diff(np.append(turned[order], turned[order][0] + np.pi))
     real = gaps[gaps > 1e-6]
@@ -40,7 +40,7 @@ def angular_weights(angles_rad: Array) -> Array:
     gaps[gaps <= 1e-6] = 0.0
     weights = np.empty_like(turned)
     weights[order] = (gaps + np.roll(gaps, 1)) / 2
-    return weights
+    return np.asarray(weights)
 
 
 class FilteredBackprojection:
@@ -108,7 +108,7 @@ class FilteredBackprojection:
         return self._backproject(optical_depth, self._transfer, plan)
 
     def variance(self, ray_variance: Array, shared_variance: Array, plan: finufft.Plan) -> Volume:
-        """Variance of each voxel, 1/um^2, from that of the rays.
+        """Variance of each voxel, 1/um^2, from that of the rays; or a covariance, from theirs.
 
         Independent rays (row, angle, column) add with the squared kernel. `shared_variance`
         (row, column) is one error for all angles: it adds with the square of the angular sum, which
@@ -120,7 +120,7 @@ class FilteredBackprojection:
         radius = np.hypot(axis[:, None], axis[None, :]).ravel()
         for row, profile in enumerate(profiles):
             out[row] += np.interp(radius, self._ring_radii, profile).reshape(out[row].shape)
-        return np.maximum(out, np.float32(1e-30))
+        return out
 
     def _rings(self, noise: Array) -> tuple[Array, Array]:
         """Squared response (radius, column) of a voxel at each radius, px, to an error of a column at all angles."""

@@ -1,50 +1,72 @@
-"""The maps of a result, filled block by block by one fit."""
+"""The maps of a result, filled block by block."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .model import Model
+from .operators import seen_by_all
 from .result import AmountMap, Flag, phase_fraction, phase_fraction_sigma
 from .spectra import linear_combination
 from .tally import Tally, tally
+from .unexplained import neighbourhood_chi2, unexplained
 
 Array = NDArray[np.float64]
 Values = NDArray[np.float32]
 
+_RARE = 0.05  # of explained voxels, the share that is flagged
+
 
 class Mapping:
-    """Amounts, sigma and flags of `shape`, (z, y, x) or (time, y, x), from `design` and `weights` common to all blocks.
+    """Amounts, sigma and flags of `shape`, (z, y, x) or (time, y, x).
 
     Blocks are ranges of the first axis; different ones may be filled at the same time.
     """
 
-    def __init__(self, names: tuple[str, ...], shape: tuple[int, int, int], design: Array, weights: Array):
-        self.names, self.design, self.weights = names, design, weights
-        self.amounts = np.zeros((len(names), *shape), np.float32)
+    def __init__(self, model: Model, shape: tuple[int, int, int], *, unexplained: bool = False):
+        self.model = model
+        self.amounts = np.zeros((len(model.names), *shape), np.float32)
         self.amounts_sigma = np.zeros_like(self.amounts)
         self.sigma = np.zeros(shape, np.float32)
         self.flags = np.zeros(shape, np.uint8)
+        self._misfit = np.zeros((2, *shape), np.float32) if unexplained else None
 
-    def fill(self, block: slice, mu: Values, variance: Values, repaired: NDArray[np.intp]) -> Tally:
+    def outside(self, center_px: float) -> None:
+        """Flag the voxels that some view does not see, for an axis at column `center_px`."""
+        self.flags[:, ~seen_by_all(self.flags.shape[2], center_px)] |= np.uint8(Flag.OUTSIDE)
+
+    def fit(self, block: slice, mu: Values, variance: Values, repaired: NDArray[np.intp]) -> Tally:
         """Fit `mu` (energy, ...) of a block; `repaired` counts rays and broadcasts to the block."""
-        count, grid = len(self.names), mu.shape[1:]
-        mu, variance = mu.reshape(len(mu), -1), variance.reshape(len(mu), -1)
-        found = linear_combination(mu, variance, self.design, self.weights, count)
-        covariance = found.covariance.reshape(count, count, *grid)
-        self.amounts[:, block] = found.amounts.reshape(count, *grid)
-        self.amounts_sigma[:, block] = np.sqrt(np.einsum("ii...->i...", covariance))
-        self.sigma[block] = phase_fraction_sigma(self.amounts[:, block], covariance, self.names)
+        model, count, grid = self.model, len(self.model.names), mu.shape[1:]
+        flat = mu.reshape(len(mu), -1)
+        found = linear_combination(
+            flat, variance.reshape(len(mu), -1), model.design, model.weights, count, constraint=model.constraint
+        )
+        self.put(block, found.amounts.reshape(count, *grid), found.covariance.reshape(count, count, *grid), repaired)
         poor = found.chi2 - found.dof > 5 * np.sqrt(2 * np.maximum(found.dof, 1))
         self.flags[block] |= np.where(poor.reshape(grid), Flag.POOR_FIT, 0).astype(np.uint8)
+        if self._misfit is not None:
+            self._misfit[0, block] = neighbourhood_chi2(mu, variance, model.design, model.weights)
+            self._misfit[1, block] = mu.mean(axis=0)
+        return tally(flat, found.amounts, model.names, found.chi2, found.dof, int(repaired.sum()))
+
+    def put(self, block: slice, amounts: Values, covariance: Values, repaired: NDArray[np.intp]) -> None:
+        """Amounts (species, ...) of a block and their covariance (species, species, ...)."""
+        self.amounts[:, block] = amounts
+        self.amounts_sigma[:, block] = np.sqrt(np.einsum("ii...->i...", covariance))
+        self.sigma[block] = phase_fraction_sigma(amounts, covariance, self.model.names)
         self.flags[block] |= np.where(repaired > 0, Flag.REPAIRED, 0).astype(np.uint8)
-        return tally(mu, found.amounts, self.names, found.chi2, found.dof, int(repaired.sum()))
 
     def result(self, voxel_um: float, **more: Any) -> AmountMap:
         """All blocks together; `more` are further fields of the map."""
-        self.flags |= np.where(np.isnan(phase_fraction(self.amounts, self.names)), Flag.NO_IRON, 0).astype(np.uint8)
+        names = self.model.names
+        if self._misfit is not None:
+            rarity = unexplained(self._misfit[0], self._misfit[1], self.amounts.sum(axis=0) >= 0.5)
+            self.flags |= np.where(rarity < _RARE, Flag.UNEXPLAINED, 0).astype(np.uint8)
+        self.flags |= np.where(np.isnan(phase_fraction(self.amounts, names)), Flag.NO_IRON, 0).astype(np.uint8)
         return AmountMap(
-            self.names,
+            names,
             self.amounts,
             voxel_um,
             amounts_sigma=self.amounts_sigma,

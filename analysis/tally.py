@@ -49,6 +49,12 @@ class Tally:
         return self.chi2 / self.dof if self.dof else float("nan")
 
 
+def tally_of_rays(amounts: Values, energies: int, chi2: float, dof: float, repaired: int) -> Tally:
+    """Of amounts (species, ...) found from rays, whose chi2 and dof are sums: voxels have no spectra of their own."""
+    none = np.zeros(len(CLASSES))
+    return Tally(float((amounts.sum(axis=0) > 0.5).sum()), none, np.zeros((len(CLASSES), energies)), chi2, dof, repaired)
+
+
 def tally(mu: Values, amounts: Values, species: tuple[str, ...], chi2: Values, dof: NDArray[np.intp], repaired: int) -> Tally:
     """Of voxels with iron > 0.5: mu (energy, n), amounts (species, n), chi2 and dof (n,)."""
     iron = amounts.sum(axis=0)

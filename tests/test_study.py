@@ -20,6 +20,7 @@ NAMES = [
     "isotropic",
     "low-dose",
     "middle",
+    "misaligned",
     "operando-2d",
     "partial",
     "pure-lfp",

@@ -14,7 +14,7 @@ needs_tomopy = pytest.mark.skipif(not FOUND, reason="tomopy is not importable (c
 
 @pytest.mark.skipif(FOUND, reason="tomopy is importable")
 def test_absence_is_said_in_one_line():
-    from analysis.pipeline import check_tomopy
+    from analysis.engines import check_tomopy
 
     with pytest.raises(InputError, match=r"environment\.yml"):
         check_tomopy()

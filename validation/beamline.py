@@ -7,14 +7,16 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from analysis.pipeline import Analysis, Conclusion, analyze
+from analysis.balance import Balance, charge_balance
+from analysis.charge import ChargeFindings, THEORETICAL_mAh_g, charge_findings
+from analysis.choices import Analysis
+from analysis.pipeline import Conclusion, analyze
 from analysis.result import fp_index
 from instrument.files.scans import open_any
 from instrument.files.selection import select
 from instrument.files.text import read_charge, read_spectrum
 from instrument.measurement import Measurement, Spectrum
 from phantom import InputError
-from phantom.cell import THEORETICAL_mAh_g
 
 from .files import write_map
 from .study import spectrum_path
@@ -51,19 +53,20 @@ def analyze_files(
         raise InputError(f"analyze: {error}; txm-twin studies --show default says what is allowed") from None
     spectra = [_standard(text) for text in standards]
     curve = None if charge is None else read_charge(charge)
+    charged = None if curve is None else charge_findings(curve)
     with open_any(scans) as whole:
         scan = selected(whole, wishes)
         conclusion = analyze(scan, spectra, settings, threads=threads, progress=progress)
         told = _scan_in_words(scan)
+        scan_s = float(scan.time_s.max() + scan.exposure_s / 2)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another folder with -o") from error
     write_map(folder / "result.h5", conclusion.map)
     lines = ["", told, *_findings(conclusion)]
-    if curve is not None:
-        counted = float(curve.capacity_mAh_per_g[-1])
-        lines.append(f"  counted charge         {counted:10.4g} mAh/g: {counted / THEORETICAL_mAh_g:.4g} of the iron Fe3+")
+    if curve is not None and charged is not None:
+        lines += _charge_in_words(charged, charge_balance(conclusion.map, curve, scan_s))
     return [*lines, f"  result: {folder / 'result.h5'}"]
 
 
@@ -121,3 +124,26 @@ def _findings(conclusion: Conclusion) -> list[str]:
         f"  sigma of x in one      {typical:11.4g} (median)",
         f"  chi2 per freedom       {conclusion.reduced_chi2:11.4g}",
     ]
+
+
+def _charge_in_words(charge: ChargeFindings, balance: Balance) -> list[str]:
+    counted = charge.capacity_mAh_per_g
+    smoothed = charge.differential.resolution_V
+    lines = [
+        f"  counted charge         {counted:10.4g} mAh/g: {counted / THEORETICAL_mAh_g:.4g} of the iron Fe3+",
+        f"  plateau                {charge.plateau_V:10.5g} V, sigma {charge.plateau_sigma_V:.1e}: median of the middle half, "
+        f"in which it rises {charge.plateau_rise_V:.2g} V",
+        f"  most charge at         {charge.differential.peak_V:10.5g} V: peak of dQ/dV, smoothed by {smoothed:.2g} V",
+    ]
+    if charge.overpotential_V is None or charge.equilibrium_V is None:
+        lines.append("  overpotential             unknown: the record holds no rest of 4 samples on the plateau")
+    else:
+        lines.append(
+            f"  overpotential          {charge.overpotential_V:10.4g} V, sigma {charge.overpotential_sigma_V:.1e}, "
+            f"above the rest at {charge.equilibrium_V:.4f} V: resistance, kinetics, transport and nucleation together"
+        )
+    lines += [
+        f"  imaged less counted    {imaged - counted:10.3g}, sigma {sigma:.2g}: {imaged:.4f} less {counted:.4f}, at {time:.6g} s"
+        for time, imaged, counted, sigma in zip(balance.time_s, balance.imaged, balance.counted, balance.sigma, strict=True)
+    ]
+    return [*lines, "    not in that sigma: active mass, standards, and that what is imaged need not be as far as the electrode"]

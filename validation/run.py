@@ -9,11 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from analysis.balance import charge_balance
+from analysis.charge import charge_findings
+from analysis.engines import check_tomopy
 from analysis.phases import exposed_share, shell_thickness
-from analysis.pipeline import Conclusion, analyze, check_tomopy
+from analysis.pipeline import Conclusion, analyze
+from analysis.result import AmountMap
 from instrument.files.native import open_scan
 from instrument.files.text import read_spectrum, write_charge, write_spectrum
-from instrument.measurement import ChargeCurve
+from instrument.measurement import ChargeCurve, InputError
 
 from .course import course_of
 from .files import write_map
@@ -69,7 +73,7 @@ def run(study: Study, folder: Path, *, threads: int = 1, progress: Progress | No
             "charge_fraction": simulation.charge_fraction,
             "fraction_spread": float(simulation.particles["fraction"].std()),
             "bulk_fraction_change": simulation.fraction_change,
-            **_charge_scores(simulation.charge),
+            **_charge_scores(simulation.charge, conclusion.map, study.scan.time_s),
             "photons_incident": study.beam.photons_per_pixel,
             "photons_detected": study.instrument.detected_photons,
             "seed": study.seed,
@@ -101,14 +105,20 @@ def analyze_folder(place: Path, study: Study, threads: int = 1, progress: Progre
         return analyze(scan, standards, study.analysis, threads=threads, progress=progress)
 
 
-def _charge_scores(curve: ChargeCurve | None) -> dict[str, float | None]:
-    """Capacity and plateau of a recorded charge; null without one."""
+def _charge_scores(curve: ChargeCurve | None, found: AmountMap, scan_s: float) -> dict[str, float | None]:
+    """What the record of a charge says, and the imaged fraction against it; null without one, or where it is too short."""
+    names = ("plateau_V", "plateau_sigma_V", "plateau_rise_V", "overpotential_V", "overpotential_sigma_V")
+    balances = ("imaged_less_counted", "imaged_less_counted_sigma")
     if curve is None:
-        return dict.fromkeys(("capacity_mAh_per_g", "plateau_V"))
-    capacity = float(curve.capacity_mAh_per_g[-1])
-    share = curve.capacity_mAh_per_g / capacity if capacity > 0 else np.zeros(len(curve.time_s))
-    middle = curve.voltage_V[(share > 0.25) & (share < 0.75)]
-    return {"capacity_mAh_per_g": capacity, "plateau_V": float(np.median(middle)) if middle.size else None}
+        return dict.fromkeys(("capacity_mAh_per_g", *names, *balances))
+    out: dict[str, float | None] = {"capacity_mAh_per_g": float(curve.capacity_mAh_per_g[-1])}
+    try:
+        findings, balance = charge_findings(curve), charge_balance(found, curve, scan_s)
+    except InputError:  # a charge of a few samples is no error of the study
+        return out | dict.fromkeys((*names, *balances))
+    out |= {name: getattr(findings, name) for name in names}
+    spread = float(np.sqrt((balance.sigma**2).sum()) / len(balance.sigma))
+    return out | dict(zip(balances, (float(balance.difference.mean()), spread), strict=True))
 
 
 def _shells(conclusion: Conclusion, rotation: Any) -> dict[str, float | None]:

@@ -58,6 +58,12 @@ MEANING = {
     "capacity_mAh_per_g": "capacity the cycler counted until the scan was over (mAh/g)",
     "charge_fraction": "share of FP in the whole cell at the middle of the scan, by charge",
     "plateau_V": "median voltage of the middle half of the recorded charge (V)",
+    "plateau_sigma_V": "its sigma, from the noise of the voltage (V)",
+    "plateau_rise_V": "how far the voltage rises over that half (V)",
+    "overpotential_V": "plateau less the voltage to which the cell rests; null where the record holds no rest on the plateau (V)",
+    "overpotential_sigma_V": "its sigma (V)",
+    "imaged_less_counted": "imaged bulk fraction less charge counted over the theoretical capacity; a series: their mean",
+    "imaged_less_counted_sigma": "its sigma, of voxel noise and counting alone: no active mass, standards, or choice of particle",
     "seed": "seed of every random draw",
     "study_digest": "hash over the content of everything the study reads",
 }

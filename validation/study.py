@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta
 
 import instrument
-from analysis.pipeline import Analysis
+from analysis.choices import Analysis
 from instrument.cycler import Cycler
 from instrument.housing import Housing
 from instrument.scan import Scan

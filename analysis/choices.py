@@ -1,0 +1,71 @@
+"""The choices of an analysis: a study's table `analysis`, or the options of the command `analyze`."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from instrument.measurement import InputError
+
+from .alignment import Align
+from .constraints import Constraint
+from .fbp import Filter
+from .prepare import Preparation
+from .spectra import Background
+
+Method = Literal["image", "projection"]
+Engine = Literal["fbp", "tomopy"]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Choices of the analysis."""
+
+    method: Annotated[
+        Method,
+        Meta(
+            description="order of the steps: 'image' reconstructs every energy, then fits every voxel; 'projection' fits every "
+            "ray, then reconstructs the species' maps"
+        ),
+    ] = "image"
+    engine: Annotated[
+        Engine,
+        Meta(description="'fbp' on finufft, or gridrec of 'tomopy', which must be installed (environment.yml)"),
+    ] = "fbp"
+    window: Annotated[
+        Filter, Meta(description="window on the ramp filter: 'ramp' keeps all frequencies, the others trade resolution for noise")
+    ] = "cosine"
+    background: Annotated[
+        Background, Meta(description="fitted beside the standards: 'none', 'constant', or 'linear' in energy")
+    ] = "constant"
+    constraint: Annotated[
+        Constraint,
+        Meta(
+            description="on the amounts in a voxel, with method 'image': 'free', 'nonnegative', 'sum-one' (full of iron), "
+            "'mixture' (both)"
+        ),
+    ] = "free"
+    weights: Annotated[
+        Literal["energy", "ray"],
+        Meta(description="of the energies in a fit: one set for all, or, with method 'projection', each ray's own by its counts"),
+    ] = "energy"
+    unexplained: Annotated[
+        bool, Meta(description="flag voxels that no mixture of the standards explains, with method 'image'")
+    ] = True
+    prepare: Preparation = field(default_factory=Preparation)
+    align: Align = field(default_factory=Align)
+
+    def check(self, series: bool = False) -> None:
+        """InputError for choices that exclude each other."""
+        if self.method != "image" and self.constraint != "free":
+            raise InputError(
+                f"analysis.constraint: found {self.constraint} with method {self.method}; allowed is free, or method image"
+            )
+        if self.method != "projection" and self.weights != "energy":
+            raise InputError(
+                f"analysis.weights: found {self.weights} with method {self.method}; allowed is energy, or method projection"
+            )
+        if series and (self.align.is_wanted or self.prepare.rings != "none"):
+            raise InputError(
+                "analysis: align and prepare.rings need a sample that turns; allowed for a series is none of them; leave them out"
+            )

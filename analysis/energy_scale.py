@@ -1,0 +1,56 @@
+"""One offset between the energies of a scan and those of its standards."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from instrument.measurement import Spectrum
+
+Array = NDArray[np.float64]
+
+LARGEST_OFFSET_EV = 5.0
+_STEP_EV = 0.25
+
+
+def on_scan_scale(standards: list[Spectrum], offset_eV: float) -> list[Spectrum]:
+    """The standards at the energies that a scan calls so whose true energies are higher by `offset_eV`.
+
+    Where the offset moves a standard's end inside the scan, the line through its last two points goes on.
+    """
+    if offset_eV == 0:
+        return standards
+    out = []
+    for standard in standards:
+        energies, mu = standard.energies_eV - offset_eV, standard.mu
+        before, after = energies[0] - abs(offset_eV), energies[-1] + abs(offset_eV)
+        first = mu[0] + (mu[1] - mu[0]) / (energies[1] - energies[0]) * (before - energies[0])
+        last = mu[-1] + (mu[-1] - mu[-2]) / (energies[-1] - energies[-2]) * (after - energies[-1])
+        out.append(replace(standard, energies_eV=np.r_[before, energies, after], mu=np.r_[first, mu, last]))
+    return out
+
+
+def energy_offset(spectra: Array, information: Array, weights: Array, design_of: Callable[[float], Array]) -> tuple[float, float]:
+    """Offset, eV, and its sigma, at which mixtures of the standards follow `spectra` (energy, unknown) found in a sample.
+
+    `spectra` are what each path through the sample adds to the optical depth at each energy, `information` (unknown, unknown) the
+    sum of squares of the paths. One offset is common to all: any mixture of the standards is allowed for each spectrum (variable
+    projection; Golub and Pereyra, Inverse Problems 19 (2003) R1). Sigma follows from the misfit that is left.
+    """
+
+    def misfit(offset_eV: float) -> float:
+        design = design_of(offset_eV) * np.sqrt(weights)[:, None]
+        data = spectra * np.sqrt(weights)[:, None]
+        left = data - design @ np.linalg.lstsq(design, data, rcond=None)[0]
+        return float(np.einsum("ek,kl,el->", left, information, left))
+
+    trials = np.arange(-LARGEST_OFFSET_EV, LARGEST_OFFSET_EV + _STEP_EV / 2, _STEP_EV)
+    best = float(trials[np.argmin([misfit(t) for t in trials])])
+    found = minimize_scalar(misfit, bounds=(best - _STEP_EV, best + _STEP_EV), method="bounded", options={"xatol": 1e-4})
+    offset, h = float(found.x), 0.05
+    curvature = (misfit(offset + h) - 2 * misfit(offset) + misfit(offset - h)) / h**2
+    energies, unknown = spectra.shape
+    freedom = max((energies - unknown) * unknown - 1, 1)
+    return offset, float(np.sqrt(2 * found.fun / freedom / curvature)) if curvature > 0 else float("inf")

@@ -1,0 +1,148 @@
+"""Frames made fit for reconstruction: what each energy's rays are, corrected and straightened."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from instrument.measurement import InputError, Measurement
+
+from .geometry import Geometry, straight
+from .noise import NoiseModel, measure_noise
+from .normalize import Rays, optical_depth
+from .rings import RINGS, Rings
+from .zingers import without_zingers, without_zingers_over_time
+
+Array = NDArray[np.float64]
+
+_ABOUT = 4  # rows around a block that zingers and rings look at
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What is repaired before all else."""
+
+    zinger_sigma: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=100,
+            description="a pixel brighter than all its neighbours by so many sigma of its noise was struck by a stray particle, "
+            "and takes their median; 0: none is sought",
+        ),
+    ] = 0.0
+    rings: Annotated[
+        Rings,
+        Meta(
+            description="errors of a pixel that all angles share: 'none' leaves them, 'mean' takes out what the mean of all "
+            "angles has beyond its median over 5 x 5 pixels, 'sorting' is that of algotom, which must be installed"
+        ),
+    ] = "none"
+    border_px: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1024,
+            description="columns at either side in which no sample is: each frame is scaled so that they are open beam; 0: "
+            "is not",
+            extra={"unit": "pixel"},
+        ),
+    ] = 0
+    flats_in_time: Annotated[
+        bool,
+        Meta(
+            description="flats are interpolated between those before and those after, of the next energy, where times are known"
+        ),
+    ] = False
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A scan whose rays are read, repaired and straightened where they are wanted; nothing is kept.
+
+    `noises` (energy,) are measured from flats and darks, `border` (energy, angle) is the optical depth of the open beam,
+    `pattern` (energy, row, column) an error of each pixel that all views share.
+    """
+
+    scan: Measurement
+    settings: Preparation
+    noises: list[NoiseModel]
+    border: Array
+    geometry: Geometry
+    pattern: Array
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the detector."""
+        return self.scan.rows, self.scan.columns
+
+    def rays(self, energy: int, rows: slice, views: slice = slice(None)) -> Rays:
+        """Rays of `rows` at an energy, of `views`."""
+        needed = self.geometry.rows_needed(energy, rows, self.shape)
+        found = self.on_detector(energy, needed, views)
+        if self.geometry.is_straight:
+            return found
+        first = needed.start
+
+        def straighten(part: Array) -> Array:
+            images = self.geometry.straighten(part.transpose(1, 0, 2), energy, first, rows, self.shape, views)
+            return np.asarray(images.transpose(1, 0, 2), float)
+
+        depth, variance = straighten(found.optical_depth), straighten(found.variance)
+        near = np.clip(np.arange(rows.start, rows.stop) - first, 0, len(found.repaired) - 1)
+        return Rays(depth, np.maximum(variance, found.variance.min()), found.shared_variance[near], found.repaired[near])
+
+    def on_detector(self, energy: int, rows: slice, views: slice = slice(None)) -> Rays:
+        """Rays of detector `rows`, repaired, but where the detector has them."""
+        settings, noise = self.settings, self.noises[energy]
+        about = _ABOUT if settings.zinger_sigma or settings.rings != "none" else 0
+        wide = slice(max(rows.start - about, 0), min(rows.stop + about, self.scan.rows))
+        counts = np.asarray(self.scan.projections[energy, views, wide])
+        struck = None
+        if settings.zinger_sigma:
+            counts, struck = without_zingers(counts, noise, wide, settings.zinger_sigma)
+        found = optical_depth(counts, noise, wide)
+        depth = found.optical_depth
+        depth -= self.border[energy, views][:, None] + self.pattern[energy, wide][:, None]
+        depth = RINGS[settings.rings](depth)
+        part = slice(rows.start - wide.start, rows.stop - wide.start)
+        repaired = found.repaired if struck is None else found.repaired + struck
+        return Rays(depth[part], found.variance[part], found.shared_variance[part], repaired[part])
+
+
+def prepare(scan: Measurement, settings: Preparation | None = None) -> Prepared:
+    """The scan with its noise measured and its open beam found; nothing moved yet. Raises InputError for useless references."""
+    settings = settings or Preparation()
+    if 2 * settings.border_px >= scan.columns:
+        raise InputError(
+            f"analysis.prepare.border_px: found {settings.border_px}; allowed is less than half of {scan.columns} columns"
+        )
+    noises = []
+    for i, energy in enumerate(scan.energies_eV):
+        flats, darks = np.asarray(scan.flats[i]), np.asarray(scan.darks[i])
+        if settings.zinger_sigma:
+            flats, darks = (without_zingers_over_time(frames, settings.zinger_sigma) for frames in (flats, darks))
+        noises.append(measure_noise(flats, darks, f"scan at {energy:g} eV"))
+    energies, angles = len(scan.energies_eV), len(scan.angles_rad)
+    border = np.zeros((energies, angles))
+    scale, shape = scan.pixels_um[0] / scan.pixels_um, (scan.rows, scan.columns)
+    prepared = Prepared(
+        scan,
+        settings,
+        noises,
+        border,
+        straight(energies, angles, scan.center_px, scale),
+        np.broadcast_to(np.float32(0), (energies, *shape)),
+    )
+    if settings.border_px:
+        border[:] = [_open_beam(prepared, i, settings.border_px) for i in range(energies)]
+    return prepared
+
+
+def _open_beam(prepared: Prepared, energy: int, border_px: int) -> Array:
+    """Optical depth of the columns at both sides, (angle,), by its median."""
+    columns = np.r_[0:border_px, -border_px:0]
+    rays = prepared.on_detector(energy, slice(0, prepared.scan.rows))
+    return np.asarray(np.median(rays.optical_depth[:, :, columns], axis=(0, 2)))

@@ -7,11 +7,11 @@ from msgspec import Meta
 
 from instrument.measurement import InputError
 
-from .alignment import Align
-from .constraints import Constraint
-from .fbp import Filter
-from .prepare import Preparation
-from .spectra import Background
+from .align.alignment import Align
+from .prepare.prepared import Preparation
+from .reconstruct.fbp import Filter
+from .spectra.combination import Background
+from .spectra.constraints import Constraint
 
 Method = Literal["image", "projection"]
 Engine = Literal["fbp", "tomopy"]

@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 
 from instrument.measurement import Measurement, Spectrum
 
-from .alignment import Alignment, align
-from .blocks import Progress
+from .align.alignment import Alignment, align
 from .choices import Analysis, Method
-from .image import image_first
-from .model import Model, energy_weights, model_of
-from .prepare import Prepared, prepare
-from .projection import projection_first
+from .order.blocks import Progress
+from .order.image import image_first
+from .order.model import Model, energy_weights, model_of
+from .order.projection import projection_first
+from .order.series import fit_series
+from .order.tally import Tally
+from .prepare.prepared import Prepared, prepare
 from .result import AmountMap
-from .series import fit_series
-from .tally import Tally
 
 Array = NDArray[np.float64]
 

@@ -12,9 +12,9 @@ import numpy as np
 from scipy.ndimage import binary_erosion, binary_opening, distance_transform_edt, gaussian_filter, label
 from scipy.spatial import cKDTree
 
-from analysis.balance import imaged_fraction
-from analysis.fbp import fbp
+from analysis.charge.balance import imaged_fraction
 from analysis.phases import Phase, exposed_share, front_surface, phase_histogram, segment, shell_by_direction, turned_layer
+from analysis.reconstruct.fbp import fbp
 from analysis.result import AmountMap
 from instrument.components import frozen
 from instrument.projector import project

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from analysis.fbp import FilteredBackprojection
+from analysis.reconstruct.fbp import FilteredBackprojection
 from instrument.projector import project
 from phantom import Ellipsoid, ellipsoid_paths, voxelize
 

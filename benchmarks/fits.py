@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from analysis.spectra import Constraint, design_matrix, linear_combination
+from analysis.spectra.combination import Constraint, design_matrix, linear_combination
 from instrument.attenuation import attenuation_per_um
 from instrument.xanes import parametric
 from phantom import FP, LFP

@@ -4,12 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import convolve1d
 
-from analysis.fbp import FilteredBackprojection, angular_weights, fbp
-from analysis.noise import measure_noise
-from analysis.normalize import optical_depth
 from analysis.phases import shell_thickness
+from analysis.prepare.noise import measure_noise
+from analysis.prepare.normalize import optical_depth
+from analysis.reconstruct.fbp import FilteredBackprojection, angular_weights, fbp
 from analysis.result import AmountMap, phase_fraction, phase_fraction_sigma
-from analysis.spectra import design_matrix, fit, linear_combination, standards_matrix
+from analysis.spectra.combination import design_matrix, fit, linear_combination, standards_matrix
 from instrument.measurement import InputError, Spectrum
 from phantom import FP as FP_SPECIES
 from phantom import LFP as LFP_SPECIES

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.balance import charge_balance, imaged_fraction
-from analysis.charge import THEORETICAL_mAh_g, charge_findings, charge_fraction, differential_capacity
+from analysis.charge.balance import charge_balance, imaged_fraction
+from analysis.charge.curve import THEORETICAL_mAh_g, charge_findings, charge_fraction, differential_capacity
 from analysis.result import AmountMap
 from instrument.cycler import Cycler, record_charge
 from instrument.measurement import ChargeCurve, InputError

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from analysis.fbp import fbp
+from analysis.reconstruct.fbp import fbp
 from instrument.projector import project
 from phantom import Ellipsoid, ellipsoid_paths, voxelize
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scan_files import READABLE, a_header, counts_of, in_memory, order_of, write
 
-from analysis.noise import measure_noise
+from analysis.prepare.noise import measure_noise
 from instrument.files import hdf5
 from instrument.files.layout import Stacked
 from instrument.files.scans import open_any

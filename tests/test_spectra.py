@@ -8,10 +8,10 @@ from scipy.ndimage import binary_erosion, gaussian_filter, shift
 from scipy.optimize import lsq_linear, nnls
 from scipy.stats import chi2
 
-from analysis.edge import as_measured, half_height, normalize, pre_and_post_edge, white_line
-from analysis.explore import clusters, nonnegative_factors, principal_components
-from analysis.spectra import design_matrix, fit, linear_combination
-from analysis.unexplained import neighbourhood_chi2, unexplained
+from analysis.spectra.combination import design_matrix, fit, linear_combination
+from analysis.spectra.edge import as_measured, half_height, normalize, pre_and_post_edge, white_line
+from analysis.spectra.explore import clusters, nonnegative_factors, principal_components
+from analysis.spectra.unexplained import neighbourhood_chi2, unexplained
 from instrument.attenuation import attenuation_per_um
 from instrument.measurement import InputError
 from instrument.xanes import parametric

@@ -14,7 +14,7 @@ needs_tomopy = pytest.mark.skipif(not FOUND, reason="tomopy is not importable (c
 
 @pytest.mark.skipif(FOUND, reason="tomopy is importable")
 def test_absence_is_said_in_one_line():
-    from analysis.engines import check_tomopy
+    from analysis.reconstruct.engines import check_tomopy
 
     with pytest.raises(InputError, match=r"environment\.yml"):
         check_tomopy()
@@ -24,7 +24,7 @@ def test_absence_is_said_in_one_line():
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("columns", "offset"), [(96, 0.0), (97, 0.0), (128, 0.0), (96, 2.3), (97, -1.6)])
 def test_gridrec_stands_and_reads_like_the_truth(columns, offset):
-    from analysis.tomopy_engine import gridrec
+    from analysis.reconstruct.tomopy_engine import gridrec
 
     turn = Rotation.from_euler("xyz", (20, 40, 60), degrees=True).as_matrix()
     bodies = [

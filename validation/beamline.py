@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from analysis.balance import Balance, charge_balance
-from analysis.charge import ChargeFindings, THEORETICAL_mAh_g, charge_findings
+from analysis.charge.balance import Balance, charge_balance
+from analysis.charge.curve import ChargeFindings, THEORETICAL_mAh_g, charge_findings
 from analysis.choices import Analysis
 from analysis.pipeline import Conclusion, analyze
 from analysis.result import fp_index

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.spectra import design_matrix
+from analysis.spectra.combination import design_matrix
 from instrument.attenuation import absorbed_per_um, attenuation_per_um, formula_mass_g_mol, iron_per_formula, phase_rad_per_um
 from instrument.components import Matter
 from instrument.files.text import read_spectrum

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from analysis.balance import charge_balance
-from analysis.charge import charge_findings
-from analysis.engines import check_tomopy
+from analysis.charge.balance import charge_balance
+from analysis.charge.curve import charge_findings
 from analysis.phases import exposed_share, shell_thickness
 from analysis.pipeline import Conclusion, analyze
+from analysis.reconstruct.engines import check_tomopy
 from analysis.result import AmountMap
 from instrument.files.native import open_scan
 from instrument.files.text import read_spectrum, write_charge, write_spectrum

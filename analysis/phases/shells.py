@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import map_coordinates
 from scipy.spatial import cKDTree
 
-from .result import AmountMap, fp_index, phase_fraction
+from ..result import AmountMap, fp_index, phase_fraction
 from .scatter import scatter
 from .surfaces import Surface, both_phases, isosurface, smoothed, without_specks
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 from scipy.special import ndtr
 
-from .result import AmountMap
+from ..result import AmountMap
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.uint8]

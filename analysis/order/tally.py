@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .result import fp_index
+from ..result import fp_index
 
 Array = NDArray[np.float64]
 Values = NDArray[np.float32]

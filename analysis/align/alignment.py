@@ -14,14 +14,14 @@ from msgspec import Meta
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from ..prepare.geometry import Geometry
+from ..prepare.prepared import Prepared
+from ..prepare.rings import rough
+from ..reconstruct.fbp import FilteredBackprojection
+from ..reconstruct.operators import Projector
 from .centroid import centroids, moved
 from .energy_scale import energy_offset
-from .fbp import FilteredBackprojection
-from .geometry import Geometry
-from .operators import Projector
-from .prepare import Prepared
 from .registration import Displacement, Registration
-from .rings import rough
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.floating[Any]]

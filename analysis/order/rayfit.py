@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..spectra.combination import linear_combination
 from .model import Model
-from .spectra import linear_combination
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.floating[Any]]

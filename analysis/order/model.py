@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from instrument.measurement import Measurement, Spectrum
 
-from .constraints import Constraint
-from .energy_scale import on_scan_scale
-from .normalize import optical_depth
-from .prepare import Prepared
-from .result import fp_index
-from .spectra import Background, design_matrix, standards_matrix
+from ..align.energy_scale import on_scan_scale
+from ..prepare.normalize import optical_depth
+from ..prepare.prepared import Prepared
+from ..result import fp_index
+from ..spectra.combination import Background, design_matrix, standards_matrix
+from ..spectra.constraints import Constraint
 
 Array = NDArray[np.float64]
 

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..reconstruct.operators import seen_by_all
+from ..result import AmountMap, Flag, phase_fraction, phase_fraction_sigma
+from ..spectra.combination import linear_combination
+from ..spectra.unexplained import neighbourhood_chi2, unexplained
 from .model import Model
-from .operators import seen_by_all
-from .result import AmountMap, Flag, phase_fraction, phase_fraction_sigma
-from .spectra import linear_combination
 from .tally import Tally, tally
-from .unexplained import neighbourhood_chi2, unexplained
 
 Array = NDArray[np.float64]
 Values = NDArray[np.float32]

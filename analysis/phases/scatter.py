@@ -8,7 +8,7 @@ import scipy.fft
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, gaussian_filter
 
-from .result import AmountMap, Flag, phase_fraction
+from ..result import AmountMap, Flag, phase_fraction
 
 Array = NDArray[np.float64]
 Values = NDArray[np.float32]

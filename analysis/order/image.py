@@ -6,13 +6,13 @@ import operator
 import numpy as np
 from numpy.typing import NDArray
 
+from ..choices import Analysis
+from ..prepare.prepared import Prepared
+from ..reconstruct.engines import engine_of
+from ..result import AmountMap
 from .blocks import Progress, over_rows
-from .choices import Analysis
-from .engines import engine_of
 from .mapping import Mapping
 from .model import Model
-from .prepare import Prepared
-from .result import AmountMap
 from .tally import Tally
 
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from instrument.measurement import InputError
 
-from .choices import Analysis
+from ..choices import Analysis
+from ..prepare.prepared import Prepared
 from .fbp import FilteredBackprojection
-from .prepare import Prepared
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.floating[Any]]

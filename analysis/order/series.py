@@ -6,11 +6,11 @@ import operator
 import numpy as np
 from numpy.typing import NDArray
 
+from ..prepare.prepared import Prepared
+from ..result import AmountMap
 from .blocks import Progress
 from .mapping import Mapping
 from .model import Model
-from .prepare import Prepared
-from .result import AmountMap
 from .tally import Tally
 
 

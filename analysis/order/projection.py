@@ -10,14 +10,14 @@ import operator
 import numpy as np
 from numpy.typing import NDArray
 
+from ..choices import Analysis
+from ..prepare.prepared import Prepared
+from ..reconstruct.engines import engine_of
+from ..result import AmountMap
 from .blocks import Progress, over_rows
-from .choices import Analysis
-from .engines import engine_of
 from .mapping import Mapping
 from .model import Model
-from .prepare import Prepared
 from .rayfit import RayFit, fit_rays
-from .result import AmountMap
 from .tally import Tally, tally_of_rays
 
 Values = NDArray[np.float32]

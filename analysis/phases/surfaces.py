@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, gaussian_filter, label, map_coordinates
 
-from .result import AmountMap, phase_fraction
+from ..result import AmountMap, phase_fraction
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

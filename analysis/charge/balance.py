@@ -8,8 +8,8 @@ from scipy.ndimage import binary_dilation, binary_opening
 
 from instrument.measurement import ChargeCurve
 
-from .charge import charge_fraction
-from .result import AmountMap, fp_index
+from ..result import AmountMap, fp_index
+from .curve import charge_fraction
 
 Array = NDArray[np.float64]
 

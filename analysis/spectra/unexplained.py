@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import convolve1d, gaussian_gradient_magnitude
 from scipy.special import ndtr
 
-from .spectra import linear_combination
+from .combination import linear_combination
 
 Array = NDArray[np.float64]
 Values = NDArray[np.float32]

@@ -1,0 +1,1 @@
+"""Where the sample's image lay in each frame, found from the frames."""

@@ -1,0 +1,1 @@
+"""The order of fit and reconstruction, and the maps they fill."""

@@ -1,0 +1,1 @@
+"""Engines: from sinograms to slices, and the noise with them."""

@@ -1,0 +1,1 @@
+"""Spectra and what they are made of."""

@@ -1,5 +1,7 @@
 """Effects in whole scans: what they do to a map, and that the sample may be larger than the field."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -155,3 +157,25 @@ def test_what_the_beamline_notes_knows_no_sample():
     assert set(notes[0]) == {"entrance_dose_MGy", "photons_on_sample_per_um2", "photons_detected_per_pixel", "scan_time_s"}
     for name, value in notes[0].items():
         assert np.array_equal(value, notes[1][name])
+
+
+@pytest.mark.parametrize("shape", ["round", "flat"])
+def test_the_cell_before_the_sample_shades_it(shape):
+    """Fluence and dose are those of a bare sample behind half of the layers, at each energy and angle."""
+    from instrument.housing import transmission
+    from validation.ledger import ledger_of
+
+    paths = frozen(np.ones((2, 3, 4, 4), np.float32))
+    layers = {"kapton": 100.0, "aluminium": 30.0}
+    cell = {f"housing.{name}.thickness_um": thickness for name, thickness in layers.items()} | {"housing.shape": shape}
+    views = {"scan.first_angle_deg": -60, "scan.last_angle_deg": 60}
+    bare, housed = (load_study("tiny", QUIET | views | changes) for changes in ({}, cell))
+    without, behind = (ledger_of(paths, 0.1, study) for study in (bare, housed))
+    whole = housed.housing
+    before = replace(whole, **{name: replace(getattr(whole, name), thickness_um=um / 2) for name, um in layers.items()})
+    angles = bare.scan.angles_rad
+    passed = np.array([np.mean([transmission(before, e, a) for a in angles]) for e in bare.scan.energies_eV])
+    assert passed.max() < 0.75
+    assert behind.photons_per_um2 == pytest.approx(without.photons_per_um2 * passed, rel=1e-6)
+    for name in ("entrance_MGy", "sample_MGy"):
+        assert getattr(behind, name) == pytest.approx(getattr(without, name) * passed, rel=1e-6)

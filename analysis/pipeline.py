@@ -6,22 +6,30 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from instrument.measurement import Measurement, Spectrum
+from instrument.measurement import InputError, Measurement, Spectrum
 
 from .align.alignment import Alignment, align
+from .align.energy_scale import foil_offset
+from .align.frames import Frames
 from .choices import Analysis, Method
 from .order.blocks import Progress
 from .order.image import image_first
+from .order.joint import joint
 from .order.model import Model, energy_weights, model_of
 from .order.projection import projection_first
 from .order.series import fit_series
 from .order.tally import Tally
-from .prepare.prepared import Prepared, prepare
+from .prepare.prepared import prepare
 from .result import AmountMap
+from .spectra.combination import Background
 
 Array = NDArray[np.float64]
 
-METHODS: dict[Method, Callable[..., tuple[AmountMap, Tally]]] = {"image": image_first, "projection": projection_first}
+METHODS: dict[Method, Callable[..., tuple[AmountMap, Tally]]] = {
+    "image": image_first,
+    "projection": projection_first,
+    "joint": joint,
+}
 
 
 @dataclass(frozen=True)
@@ -48,22 +56,43 @@ def analyze(
     standards: list[Spectrum],
     settings: Analysis | None = None,
     *,
+    foil: Spectrum | None = None,
     threads: int = 1,
     progress: Progress | None = None,
 ) -> Conclusion:
     """Amounts, phase fraction and their sigma in every voxel of a scan.
 
     Reads the scan row block by row block, so memory does not grow with the number of energies. Alignment reads the frames of one
-    energy at a time. Raises InputError for what cannot be analyzed.
+    energy at a time. `foil` is a spectrum of iron taken on the scan's scale of energy, which is corrected by its edge.
+    Raises InputError for what cannot be analyzed.
     """
     settings = settings or Analysis()
     settings.check(scan.is_series)
+    if foil is not None and settings.align.energy:
+        raise InputError("analysis.align.energy: found true beside a foil; allowed is one of them; leave one out")
     prepared = prepare(scan, settings.prepare)
     weights = energy_weights(prepared)
-    model = model_of(standards, scan, weights, background=settings.background, constraint=settings.constraint)
+
+    def model_at(offset_eV: float, background: Background) -> Model:
+        constraint = settings.constraint
+        return model_of(standards, scan, weights, background=background, constraint=constraint, offset_eV=offset_eV)
+
+    offset = 0.0 if foil is None else foil_offset(foil)[0]
     found = None
     if settings.align.is_wanted:
-        prepared, model, found = _aligned(prepared, model, standards, settings, threads, progress)
+        # The standards alone: matter without iron would let a frame's error hide in it.
+        found = align(
+            Frames(prepared.depth, len(weights), scan.angles_rad, prepared.shape, scan.pixel_um, threads),
+            prepared.geometry,
+            scan.energies_eV,
+            lambda further_eV: model_at(offset + further_eV, "none").design,
+            weights,
+            settings.align,
+            progress,
+        )
+        prepared = replace(prepared, geometry=found.geometry, pattern=found.pattern)
+        offset += found.energy_offset_eV
+    model = model_at(offset, settings.background)
     if scan.is_series:
         result, total = fit_series(prepared, model, progress)
     else:
@@ -71,25 +100,3 @@ def analyze(
     slope = float(np.mean([noise.slope_adu for noise in prepared.noises]))
     spectra = total.spectra()
     return Conclusion(result, scan.energies_eV, model.design, spectra, slope, total.repaired, total.reduced_chi2, found)
-
-
-def _aligned(
-    prepared: Prepared, model: Model, standards: list[Spectrum], settings: Analysis, threads: int, progress: Progress | None
-) -> tuple[Prepared, Model, Alignment]:
-    """The same scan and model, as the alignment finds them."""
-
-    def species(offset_eV: float) -> Array:
-        """The standards alone: matter without iron would let a frame's error hide in it."""
-        return model_of(standards, prepared.scan, model.weights, background="none", offset_eV=offset_eV).design
-
-    found = align(prepared, species, model.weights, settings.align, threads=threads, progress=progress)
-    aligned = replace(prepared, geometry=found.geometry, pattern=found.pattern)
-    moved = model_of(
-        standards,
-        prepared.scan,
-        model.weights,
-        background=settings.background,
-        constraint=settings.constraint,
-        offset_eV=found.energy_offset_eV,
-    )
-    return aligned, moved, found

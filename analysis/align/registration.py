@@ -20,6 +20,8 @@ Values = NDArray[np.float32]
 
 _OWN = 3  # unknowns of a frame: two shifts and a constant
 _SHARED = 0.02  # weight of the other views' say; a large one lets the paths follow their frames, and is slow
+_HIDDEN = 1e-3  # share of what known paths would tell
+_PATTERN = 0.99  # share of the mean over views that is taken for the pixels' own error, if it is not trusted
 
 
 @dataclass(frozen=True)
@@ -42,18 +44,23 @@ class Registration:
     """Sums over the frames of all energies, energy by energy, and the displacement they call for.
 
     `views` (species, row, angle, column) are the paths as reconstructed, `spectra` (energy, species) the standards, `weights`
-    (energy,). Smoothing widens the reach to about twice itself.
+    (energy,). Smoothing widens the reach to about twice itself. `patterned`: pixels have errors of their own in all views
+    of an energy, so what all views have in common says little.
     """
 
-    def __init__(self, views: Values, spectra: Array, weights: Array, smoothing_px: float = 0.0):
+    def __init__(self, views: Values, spectra: Array, weights: Array, *, smoothing_px: float = 0.0, patterned: bool = False):
         self._views = _smooth(views, smoothing_px)
         self._spectra, self._weights, self._smoothing = spectra, weights, smoothing_px
-        species, _, angles, _ = views.shape
+        self._pattern = _PATTERN if patterned else 0.0
+        species, rows, angles, columns = views.shape
         count = 5 * species + 1
         self._gram = np.empty((angles, count, count))
+        mean = np.zeros((count, rows * columns), np.float32)
         for k in range(angles):
             basis = self._basis(k)
             self._gram[k] = basis @ basis.T
+            mean += basis / np.float32(angles)
+        self._gram_of_mean = (mean @ mean.T).astype(float)
         self._sides = np.zeros((len(spectra), angles, count))
         self._power = np.zeros(len(spectra))
 
@@ -71,64 +78,51 @@ class Registration:
         """Take in the straightened frames (row, angle, column) of an energy."""
         frames = _smooth(frames, self._smoothing)
         left = frames - np.tensordot(self._spectra[energy].astype(np.float32), self._views, axes=1)
+        left -= np.float32(self._pattern) * left.mean(axis=1, keepdims=True)
         for k in range(frames.shape[1]):
             self._sides[energy, k] = self._basis(k) @ left[:, k].ravel()
-        self._power[energy] = float(np.square(left, dtype=float).sum())
+        # What a gradient of the sample sees is noise of long waves, which interpolation has left.
+        self._power[energy] = 4 * np.pi * float(np.square(_smooth(left, 1.0), dtype=float).sum())
 
     def solve(self, *, scale: bool, roll: bool) -> Displacement:
         """The displacement of all frames that best explains what is left."""
-        energies, species = self._spectra.shape
-        angles = len(self._gram)
         s, w = self._spectra, self._weights
+        energies, species = s.shape
         weighted = s * w[:, None]
         kept = np.diag(w) - weighted @ np.linalg.solve(s.T @ weighted, weighted.T)
-        lever = self._lever()
         apart = kept + _SHARED * np.diag(w)
-        count, shared = energies * _OWN, energies * (1 + species) + 1
-        own, mixed = np.empty((angles, count, count)), np.empty((angles, count, shared))
-        common, right_common = np.zeros((shared, shared)), np.zeros(shared)
-        right = np.empty((angles, count))
-        told = np.zeros((angles, _OWN, _OWN))
-        relative = np.empty((angles, count))
-        # From the unknowns of all energies (energy, unknown) to those that frames share: the turn is common to all.
-        gather = np.zeros((energies, 2 + species, shared))
-        for e in range(energies):
-            for place, part in enumerate([0, *range(2, 2 + species)]):
-                gather[e, part, e * (1 + species) + place] = 1.0
-        gather[:, 1, -1] = 1.0
-        for k in range(angles):
-            gram = np.einsum("ebp,bc,fcq->epfq", lever, self._gram[k], lever, optimize=True)
-            normal = gram * apart[:, None, :, None]
-            side = np.einsum("ebp,eb->ep", lever, apart @ self._sides[:, k])
-            own[k] = normal[:, :_OWN, :, :_OWN].reshape(count, count)
-            right[k] = side[:, :_OWN].ravel()
-            mixed[k] = np.tensordot(normal[:, :_OWN, :, _OWN:], gather, axes=2).reshape(count, shared)
-            common += np.einsum("epx,epfq,fqy->xy", gather, normal[:, _OWN:, :, _OWN:], gather, optimize=True)
-            right_common += np.tensordot(side[:, _OWN:], gather, axes=2)
-            told[k] = np.einsum("epeq,e->pq", gram[:, :_OWN, :, :_OWN], w)
-            alone = (gram * kept[:, None, :, None])[:, :_OWN, :, :_OWN].reshape(count, count)
-            relative[k] = np.diag(np.linalg.pinv(alone, rcond=1e-6, hermitian=True))
-        inverse = np.linalg.pinv(own, hermitian=True)
-        gain = inverse @ mixed
-        reduced = common - np.einsum("kic,kid->cd", mixed, gain)
-        sought = np.ones(shared, bool)
+        lever = self._lever()
+        sought = np.append(np.tile([scale, *[True] * species], energies), roll)
+        gather = _gather(energies, species)[..., sought]
+
+        def blocks(gram: Array, between: Array) -> tuple[Array, Array, Array]:
+            """Normal matrix of a frame's own unknowns at all energies, between them and the shared ones, and of these."""
+            normal = np.einsum("ebp,bc,fcq,ef->epfq", lever, gram, lever, between, optimize=True)
+            own = normal[:, :_OWN, :, :_OWN].reshape(energies * _OWN, -1)
+            mixed = np.tensordot(normal[:, :_OWN, :, _OWN:], gather, axes=2).reshape(len(own), -1)
+            return own, mixed, np.einsum("epx,epfq,fqy->xy", gather, normal[:, _OWN:, :, _OWN:], gather, optimize=True)
+
+        own, mixed, common = (np.array(part) for part in zip(*(blocks(gram, apart) for gram in self._gram), strict=True))
+        sides = np.einsum("ebp,ekb->kep", lever, np.einsum("ef,fkb->ekb", apart, self._sides))
+        right = sides[..., :_OWN].reshape(len(own), -1)
+        right_common = np.einsum("kep,epx->x", sides[..., _OWN:], gather)
+        middle, aside, whole = blocks(self._gram_of_mean, apart)
+        pattern = self._pattern * len(own) * np.block([[middle, aside], [aside.T, whole]])
+        found, both, covariance = _solve(own, mixed, common.sum(axis=0), right, right_common, pattern)
+
+        variance = float(w @ self._power) / (energies * self._views[0].size)
+        alone, known = (np.array([blocks(gram, part)[0] for gram in self._gram]) for part in (kept, np.diag(w)))
+        spread = _variances(alone, known).reshape(-1, energies, _OWN)
+        shared, shared_sigma = np.zeros(len(sought)), np.full(len(sought), np.nan)
+        shared[sought], shared_sigma[sought] = both, np.sqrt(variance * np.maximum(np.diag(covariance), 0))[len(middle) :]
         sizes = np.arange(energies) * (1 + species)
-        sought[sizes], sought[-1] = scale, roll
-        reduced[~sought] = reduced[:, ~sought] = 0
-        covariance = np.linalg.pinv(reduced, rcond=1e-9, hermitian=True)
-        both = covariance @ (right_common - np.einsum("kic,ki->c", gain, right))
-        found = np.einsum("kij,kj->ki", inverse, right - mixed @ both).reshape(angles, energies, _OWN)
-        pixels = self._views[0].size
-        variance = float(w @ self._power) / (energies * pixels)
-        spread = relative.reshape(angles, energies, _OWN) + np.einsum("kii->ki", np.linalg.pinv(told, hermitian=True))[:, None]
-        common_sigma = np.where(sought, np.sqrt(variance * np.maximum(np.diag(covariance), 0)), np.nan)
         return Displacement(
-            found[..., :2].transpose(1, 0, 2),
-            both[sizes],
-            float(both[-1]),
+            found.reshape(-1, energies, _OWN)[..., :2].transpose(1, 0, 2),
+            shared[sizes],
+            float(shared[-1]),
             np.sqrt(variance * spread[..., :2]).transpose(1, 0, 2),
-            common_sigma[sizes],
-            float(common_sigma[-1]),
+            shared_sigma[sizes],
+            float(shared_sigma[-1]),
         )
 
     def _lever(self) -> Array:
@@ -145,6 +139,55 @@ class Registration:
         for k in range(species):
             lever[:, 4 * species + k, _OWN + 2 + k] = 1.0
         return lever
+
+
+def _gather(energies: int, species: int) -> Array:
+    """From size, turn and strengths of each energy, (energy, unknown), to those that frames share: the turn is common to all."""
+    out = np.zeros((energies, 2 + species, energies * (1 + species) + 1))
+    for e in range(energies):
+        for place, part in enumerate([0, *range(2, 2 + species)]):
+            out[e, part, e * (1 + species) + place] = 1.0
+    out[:, 1, -1] = 1.0
+    return out
+
+
+def _solve(
+    own: Array, mixed: Array, common: Array, right: Array, right_common: Array, pattern: Array
+) -> tuple[Array, Array, Array]:
+    """Unknowns of each frame, those they share, and the inverse of the matrix for (mean over frames of the first, the second).
+
+    The matrix is an arrow of `own` (frame, n, n), `mixed` (frame, n, m) and `common` (m, m), less `pattern` (n + m, n + m) for
+    that mean and the shared ones (Woodbury's identity).
+    """
+    frames, n, m = mixed.shape
+    inverse = np.linalg.pinv(own, hermitian=True)
+    gain = inverse @ mixed
+    reduced = np.linalg.pinv(common - np.einsum("kic,kid->cd", mixed, gain), rcond=1e-9, hermitian=True)
+
+    def arrow(sides: Array, sides_common: Array) -> tuple[Array, Array]:
+        both = reduced @ (sides_common - np.einsum("kic,kir->cr", gain, sides))
+        return inverse @ sides - gain @ both, both
+
+    first, first_common = arrow(right[..., None], right_common[:, None])
+    one = np.concatenate([np.eye(n), np.zeros((n, m))], axis=1) / frames
+    across, across_common = arrow(np.broadcast_to(one, (frames, n, n + m)), np.eye(n + m)[n:])
+    inner = np.concatenate([across.mean(axis=0), across_common])
+    open_loop = np.eye(n + m) - inner @ pattern
+    lift = pattern @ np.linalg.solve(open_loop, np.concatenate([first.mean(axis=0), first_common]))
+    covariance = np.linalg.solve(open_loop, inner)
+    return (first + across @ lift)[..., 0], (first_common + across_common @ lift)[:, 0], covariance
+
+
+def _variances(alone: Array, known: Array) -> Array:
+    """Variances (frame, n) of a frame's unknowns, from normal matrices (frame, n, n) with paths that give way, or are known.
+
+    What paths that give way would hide altogether is as well known as against paths that the other views fix.
+    """
+    root = np.linalg.inv(np.linalg.cholesky(known))
+    values, vectors = np.linalg.eigh(root @ alone @ root.transpose(0, 2, 1))
+    spread = np.where(values < _HIDDEN, 1.0, 1 / np.maximum(values, _HIDDEN))
+    back = root.transpose(0, 2, 1) @ vectors
+    return np.asarray(np.einsum("kij,kj,kij->ki", back, spread, back))
 
 
 def _smooth(frames: Values, sigma_px: float) -> Values:

@@ -80,3 +80,11 @@ def measure_noise(flats: NDArray[np.uint16], darks: NDArray[np.uint16], where: s
         for lag in range(1, min(_LAGS, flat.shape[1])):
             correlation[lag] = float((residual[..., lag:] * residual[..., :-lag]).mean()) / power
     return NoiseModel(flat, dark, len(flats), len(darks), slope, dark_variance, correlation, blind)
+
+
+def power_spectrum(correlation: Array, size: int) -> Array:
+    """Noise power at the frequencies of an FFT of `size`, 1 for white noise, from `correlation` (lag,)."""
+    lags = np.zeros(size)
+    lags[: len(correlation)] = correlation
+    lags[size - len(correlation) + 1 :] = correlation[:0:-1]
+    return np.maximum(np.fft.fft(lags).real, 0)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from instrument.measurement import InputError, Measurement
 
 from .geometry import Geometry, straight
+from .interpolation import noise_after, still_shared
 from .noise import NoiseModel, measure_noise
 from .normalize import Rays, optical_depth
 from .rings import RINGS, Rings
@@ -71,7 +72,7 @@ class Prepared:
     noises: list[NoiseModel]
     border: Array
     geometry: Geometry
-    pattern: Array
+    pattern: NDArray[np.float32]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -92,7 +93,21 @@ class Prepared:
 
         depth, variance = straighten(found.optical_depth), straighten(found.variance)
         near = np.clip(np.arange(rows.start, rows.stop) - first, 0, len(found.repaired) - 1)
-        return Rays(depth, np.maximum(variance, found.variance.min()), found.shared_variance[near], found.repaired[near])
+        factor, _ = noise_after(self.geometry, energy, self.shape, self.noises[energy].correlation)
+        common = still_shared(self.geometry, energy)
+        shared = factor * found.shared_variance[near]
+        variance = factor * np.maximum(variance, found.variance.min()) + (1 - common) * shared[:, None]
+        return Rays(depth, variance, common * shared, found.repaired[near])
+
+    @property
+    def correlation(self) -> Array:
+        """Correlation (lag,) of the noise along a row of the straightened frames, mean over the energies."""
+        found = [noise_after(self.geometry, i, self.shape, noise.correlation)[1] for i, noise in enumerate(self.noises)]
+        return np.asarray(np.mean(found, axis=0))
+
+    def depth(self, energy: int) -> NDArray[np.float32]:
+        """All frames (row, angle, column) of an energy, repaired, where the detector has them."""
+        return self.on_detector(energy, slice(0, self.scan.rows)).optical_depth.astype(np.float32)
 
     def on_detector(self, energy: int, rows: slice, views: slice = slice(None)) -> Rays:
         """Rays of detector `rows`, repaired, but where the detector has them."""

@@ -23,7 +23,7 @@ Transform = Callable[[Floats, Floats, Floats], tuple[Values, Values]]
 
 def engine_of(settings: Analysis, prepared: Prepared) -> Callable[[slice], Transform]:
     """For a block of rows: the transform of an engine. Raises InputError where it is not installed."""
-    correlation = np.mean([noise.correlation for noise in prepared.noises], axis=0)
+    correlation = prepared.correlation
     scan = prepared.scan
     center_px = prepared.geometry.center_px
     if settings.engine == "tomopy":

@@ -11,6 +11,8 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from ..prepare.noise import power_spectrum
+
 Array = NDArray[np.float64]
 Volume = NDArray[np.float32]
 Filter = Literal["ramp", "shepp-logan", "cosine", "hann"]
@@ -149,14 +151,6 @@ def _ramp(size: int) -> Array:
     odd = n % 2 == 1
     kernel[odd] = -1 / (np.pi * n[odd]) ** 2
     return np.asarray(np.fft.fft(kernel).real)
-
-
-def power_spectrum(correlation: Array, size: int) -> Array:
-    """Noise power at the frequencies of an FFT of `size`, 1 for white noise, from `correlation` (lag,)."""
-    lags = np.zeros(size)
-    lags[: len(correlation)] = correlation
-    lags[size - len(correlation) + 1 :] = correlation[:0:-1]
-    return np.maximum(np.fft.fft(lags).real, 0)
 
 
 def fbp(optical_depth: Array, angles_rad: Array, *, center_px: float, pixel_um: float, window: Filter = "ramp") -> Volume:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from .fbp import power_spectrum
+from ..prepare.noise import power_spectrum
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.floating[Any]]
@@ -35,9 +35,9 @@ def with_replicates(
         images = run(sinograms)
         colour = np.sqrt(power_spectrum(correlation, sinograms.shape[-1]))
         spread = np.zeros((len(images), *images.shape), np.float32)
-        own, common = _root(covariance), _root(shared)
+        own, common = root(covariance), root(shared)
         for _ in range(_REPLICATES):
-            noise = _coloured(rng, own, colour) + _coloured(rng, common, colour)[..., None, :]
+            noise = coloured(rng, own, colour) + coloured(rng, common, colour)[..., None, :]
             change = run(sinograms + noise) - images
             spread += change[:, None] * change[None] / _REPLICATES
         return images, gaussian_filter(spread, _SMOOTHING_PX, mode="nearest")
@@ -45,12 +45,12 @@ def with_replicates(
     return transform
 
 
-def _root(covariance: Floats) -> Array:
+def root(covariance: Floats) -> Array:
     """Lower factor (n, n, ...) of covariances (n, n, ...)."""
     return np.moveaxis(np.linalg.cholesky(np.moveaxis(covariance, (0, 1), (-2, -1)).astype(float)), (-2, -1), (0, 1))
 
 
-def _coloured(rng: np.random.Generator, root: Array, colour: Array) -> Values:
+def coloured(rng: np.random.Generator, root: Array, colour: Array) -> Values:
     """Noise (n, ..., column) of the covariance whose factor is `root`, with the given amplitude spectrum along columns."""
     white = np.fft.ifft(np.fft.fft(rng.normal(size=root.shape[1:])) * colour).real
     return np.asarray(np.einsum("ij...,j...->i...", root, white), np.float32)

@@ -13,7 +13,7 @@ from .reconstruct.fbp import Filter
 from .spectra.combination import Background
 from .spectra.constraints import Constraint
 
-Method = Literal["image", "projection"]
+Method = Literal["image", "projection", "joint"]
 Engine = Literal["fbp", "tomopy"]
 
 
@@ -25,7 +25,8 @@ class Analysis:
         Method,
         Meta(
             description="order of the steps: 'image' reconstructs every energy, then fits every voxel; 'projection' fits every "
-            "ray, then reconstructs the species' maps"
+            "ray, then reconstructs the species' maps; 'joint' fits every ray, then finds the species' maps together that agree "
+            "with all rays by their noise, are not negative, and have the least total variation"
         ),
     ] = "image"
     engine: Annotated[
@@ -64,6 +65,10 @@ class Analysis:
         if self.method != "projection" and self.weights != "energy":
             raise InputError(
                 f"analysis.weights: found {self.weights} with method {self.method}; allowed is energy, or method projection"
+            )
+        if self.method == "joint" and self.engine != "fbp":
+            raise InputError(
+                f"analysis.engine: found {self.engine} with method joint, which has its own; allowed is fbp, or another method"
             )
         if series and (self.align.is_wanted or self.prepare.rings != "none"):
             raise InputError(

@@ -1,0 +1,126 @@
+"""The order `joint`: one statistical reconstruction of the species' maps from the rays of all energies at once.
+
+A ray's 31 optical depths speak of the species only through its fitted path lengths and their covariance (sufficient
+statistics): the least squares in the rays of all energies is, but for a constant, that in these paths, weighted with their
+information. Total variation says what the rays leave open.
+"""
+
+import functools
+import operator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, gaussian_gradient_magnitude
+
+from ..choices import Analysis
+from ..prepare.noise import power_spectrum
+from ..prepare.prepared import Prepared
+from ..reconstruct.held_out import choose_weight
+from ..reconstruct.operators import Projector
+from ..reconstruct.replicates import coloured, root
+from ..reconstruct.total_variation import State, TotalVariation, information_of
+from ..result import AmountMap
+from .blocks import Progress, over_rows
+from .mapping import Mapping
+from .model import Model
+from .projection import paths
+from .rayfit import RayFit
+from .tally import Tally, tally_of_rays
+
+Array = NDArray[np.float64]
+Values = NDArray[np.float32]
+
+_SLAB = 16  # rows that the weight is chosen on
+_REPLICATES = 2
+_SMOOTHING_PX, _STEEP_PX, _LEVELS = 2.0, 1.5, 25
+
+
+def joint(
+    prepared: Prepared, model: Model, settings: Analysis, *, threads: int = 1, progress: Progress | None = None
+) -> tuple[AmountMap, Tally]:
+    """Amounts and sigma in every voxel of a scan, as `image_first`; chi2 is that of the rays.
+
+    Sigma is the error of the same reconstruction of rays that the found maps would give, with fresh noise (parametric
+    bootstrap; Efron and Tibshirani, 1993, ch. 6), over two replicates and some neighbours. It holds the noise and what total
+    variation does to maps like the one found; structure that it has taken away altogether, as a layer thinner than a voxel, it
+    cannot know. What all views of a pixel share counts in sigma, but is not weighted against.
+    """
+    scan, n = prepared.scan, prepared.scan.columns
+    mapping = Mapping(model, (scan.rows, n, n))
+    mapping.outside(prepared.geometry.center_px)
+    fits = over_rows(lambda block: paths(prepared, model, block, own_weights=True), scan.rows, threads, progress, "rays")
+    rays = _whole([fit for fit, _ in fits])
+    repaired = np.concatenate([count for _, count in fits])
+    information = information_of(rays.covariance)
+    place = {"center_px": prepared.geometry.center_px, "pixel_um": scan.pixel_um}
+    slab = _fullest(rays.paths)
+    weight = choose_weight(rays.paths[:, slab], information[:, :, slab], scan.angles_rad, threads=threads, **place).weight
+    problem = TotalVariation(information, Projector(scan.angles_rad, n, **place), threads=threads)
+    state = problem.solve(rays.paths, weight)
+    amounts = problem.maps(state)
+    covariance = _spread(problem, state, rays, weight, np.sqrt(power_spectrum(prepared.correlation, n)), threads, progress)
+
+    def put(block: slice) -> Tally:
+        mapping.put(block, amounts[:, block], covariance[:, :, block], repaired[block, None, None])
+        return tally_of_rays(amounts[:, block], len(model.design), 0.0, 0.0, int(repaired[block].sum()))
+
+    total = functools.reduce(operator.add, over_rows(put, scan.rows, threads))
+    return mapping.result(scan.pixel_um), total + tally_of_rays(amounts[:, :0], len(model.design), rays.chi2, rays.dof, 0)
+
+
+def _whole(fits: list[RayFit]) -> RayFit:
+    """All blocks of rows together."""
+    return RayFit(
+        np.concatenate([fit.paths for fit in fits], axis=1),
+        np.concatenate([fit.covariance for fit in fits], axis=2),
+        np.concatenate([fit.shared for fit in fits], axis=2),
+        sum(fit.chi2 for fit in fits),
+        sum(fit.dof for fit in fits),
+    )
+
+
+def _fullest(paths: Values) -> slice:
+    """The slab of rows that hold most iron."""
+    iron = np.append(0.0, np.cumsum(paths.sum(axis=(0, 2, 3), dtype=float)))
+    size = min(_SLAB, len(iron) - 1)
+    low = int(np.argmax(iron[size:] - iron[:-size]))
+    return slice(low, low + size)
+
+
+def _spread(
+    problem: TotalVariation, state: State, rays: RayFit, weight: float, colour: Array, threads: int, progress: Progress | None
+) -> Values:
+    """Covariance (species, species, row, y, x) of the maps by replicates."""
+    maps = problem.maps(state)
+    out = np.zeros((len(maps), *maps.shape), np.float32)
+    again = np.empty_like(rays.paths)
+    for replicate in range(_REPLICATES):
+
+        def measure(block: slice, replicate: int = replicate) -> None:
+            rng = np.random.default_rng((replicate, block.start))  # fixed by the place in the scan, so that runs repeat
+            own, shared = (root(part[:, :, block]) for part in (rays.covariance, rays.shared))
+            noise = coloured(rng, own, colour) + coloured(rng, shared, colour)[:, :, None]
+            again[:, block] = np.stack([problem.projector.forward(image[block]) for image in maps]) + noise
+
+        over_rows(measure, maps.shape[1], threads, progress, f"replicate {replicate + 1}")
+        change = problem.maps(problem.solve(again, weight, state)) - maps
+        for i, one in enumerate(change):
+            out[i] += one * change / _REPLICATES
+    return _smooth(out, problem.whitened(state))
+
+
+def _smooth(covariance: Values, whitened: Values) -> Values:
+    """Averaged over neighbours, after what goes with the steepness of the maps is divided out.
+
+    An edge is a few voxels wide and errs ten times more than what lies beside it, which a plain average would drown.
+    """
+    steepness = np.sqrt(sum(gaussian_gradient_magnitude(part, _STEEP_PX) ** 2 for part in whitened))
+    bounds = float(steepness.max()) * np.geomspace(1e-4, 1, _LEVELS)[:-1]
+    level = np.digitize(steepness, bounds).ravel()
+    total = np.einsum("ii...->...", covariance)
+    typical = np.bincount(level, total.ravel(), len(bounds) + 1) / np.maximum(np.bincount(level, minlength=len(bounds) + 1), 1)
+    share = np.maximum(typical, 1e-12)[level].reshape(total.shape).astype(np.float32)
+    for row in covariance:
+        for part in row:
+            part[:] = gaussian_filter(part / share, _SMOOTHING_PX, mode="nearest") * share
+    return covariance

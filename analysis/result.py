@@ -21,7 +21,7 @@ class Flag(IntFlag):
     REPAIRED = 2  # a ray through this slice was at or below the dark level
     OUTSIDE = 4  # outside the cylinder that every view sees
     POOR_FIT = 8  # chi2 more than 5 sigma above its degrees of freedom
-    UNEXPLAINED = 16  # a chi2 that fewer than 1 in 20 explained voxels of its kind have: another phase, or chance
+    UNEXPLAINED = 16  # the standards leave more than in all but 1 in 20 explained voxels of its kind: another phase, or chance
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,8 @@ def _shells(conclusion: Conclusion, rotation: Any) -> dict[str, float | None]:
     out: dict[str, float | None] = {"core_exposed_share": exposed}
     out |= {name: float(value) for name, value in zip(names, found.thickness_um, strict=True)}
     for name, (over, under) in ratios.items():
-        out[name], out[f"{name}_sigma"] = found.ratio(over, under)
+        out[name], sigma = found.ratio(over, under)
+        out[f"{name}_sigma"] = sigma if np.isfinite(sigma) else None  # too few flat voxels to know the map's noise
     return out
 
 

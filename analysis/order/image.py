@@ -19,7 +19,10 @@ from .tally import Tally
 def image_first(
     prepared: Prepared, model: Model, settings: Analysis, *, threads: int = 1, progress: Progress | None = None
 ) -> tuple[AmountMap, Tally]:
-    """Amounts and sigma in every voxel of a scan, row block by row block: memory does not grow with the number of energies."""
+    """Amounts and sigma in every voxel of a scan, row block by row block.
+
+    Memory does not grow with the number of energies, but for what the standards leave in the particle's voxels.
+    """
     scan, n = prepared.scan, prepared.scan.columns
     engine = engine_of(settings, prepared)
     mapping = Mapping(model, (scan.rows, n, n), unexplained=settings.unexplained)

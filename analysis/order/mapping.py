@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ..reconstruct.operators import seen_by_all
 from ..result import AmountMap, Flag, phase_fraction, phase_fraction_sigma
 from ..spectra.combination import linear_combination
-from ..spectra.unexplained import neighbourhood_chi2, unexplained
+from ..spectra.unexplained import residuals, unexplained
 from .model import Model
 from .tally import Tally, tally
 
@@ -30,7 +30,8 @@ class Mapping:
         self.amounts_sigma = np.zeros_like(self.amounts)
         self.sigma = np.zeros(shape, np.float32)
         self.flags = np.zeros(shape, np.uint8)
-        self._misfit = np.zeros((2, *shape), np.float32) if unexplained else None
+        self._attenuation = np.zeros(shape, np.float32) if unexplained else None
+        self._residuals: dict[int, NDArray[np.float16]] = {}  # of the particle's voxels, by the block's first row
 
     def outside(self, center_px: float) -> None:
         """Flag the voxels that some view does not see, for an axis at column `center_px`."""
@@ -46,10 +47,14 @@ class Mapping:
         self.put(block, found.amounts.reshape(count, *grid), found.covariance.reshape(count, count, *grid), repaired)
         poor = found.chi2 - found.dof > 5 * np.sqrt(2 * np.maximum(found.dof, 1))
         self.flags[block] |= np.where(poor.reshape(grid), Flag.POOR_FIT, 0).astype(np.uint8)
-        if self._misfit is not None:
-            self._misfit[0, block] = neighbourhood_chi2(mu, variance, model.design, model.weights)
-            self._misfit[1, block] = mu.mean(axis=0)
+        if self._attenuation is not None:
+            left = residuals(mu, variance, model.design, model.weights)
+            self._residuals[block.start] = left[:, self._particle(block)].astype(np.float16)
+            self._attenuation[block] = mu.mean(axis=0)
         return tally(flat, found.amounts, model.names, found.chi2, found.dof, int(repaired.sum()))
+
+    def _particle(self, block: slice) -> NDArray[np.bool_]:
+        return np.asarray(self.amounts[:, block].sum(axis=0) >= 0.5)
 
     def put(self, block: slice, amounts: Values, covariance: Values, repaired: NDArray[np.intp]) -> None:
         """Amounts (species, ...) of a block and their covariance (species, species, ...)."""
@@ -61,8 +66,9 @@ class Mapping:
     def result(self, voxel_um: float, **more: Any) -> AmountMap:
         """All blocks together; `more` are further fields of the map."""
         names = self.model.names
-        if self._misfit is not None:
-            rarity = unexplained(self._misfit[0], self._misfit[1], self.amounts.sum(axis=0) >= 0.5)
+        if self._attenuation is not None:
+            left = np.concatenate([self._residuals[row] for row in sorted(self._residuals)], axis=1)
+            rarity = unexplained(left, self._attenuation, self._particle(slice(None)))
             self.flags |= np.where(rarity < _RARE, Flag.UNEXPLAINED, 0).astype(np.uint8)
         self.flags |= np.where(np.isnan(phase_fraction(self.amounts, names)), Flag.NO_IRON, 0).astype(np.uint8)
         return AmountMap(

@@ -66,18 +66,20 @@ def map_noise(found: AmountMap) -> MapNoise | None:
 def scatter(measure: Callable[..., Array], *maps: AmountMap, count: int = _REPLICATES) -> Array:
     """Covariance (n, n) of what `measure` (maps) -> (n,) finds, over `count` times more noise; NaN where it is not known."""
     noises = [map_noise(one) for one in maps]
-    if not any(noise is None or noise.mixing[0, 0] > _SILENT for noise in noises):  # truths: measured again they are the same
-        return np.zeros((len(measure(*maps)),) * 2)
+    size = len(measure(*maps))
+    if None in noises:
+        return np.full((size, size), np.nan)
+    known = [noise for noise in noises if noise is not None]
+    if not any(noise.mixing[0, 0] > _SILENT for noise in known):  # truths: measured again they are the same
+        return np.zeros((size, size))
     rng = np.random.default_rng(0)  # the replicates' own: maps give one answer
     values = []
     for _ in range(count):
         more = [
-            one if noise is None else replace(one, amounts=np.nan_to_num(one.amounts) + noise.draw(rng))
-            for one, noise in zip(maps, noises, strict=True)
+            replace(one, amounts=np.nan_to_num(one.amounts) + noise.draw(rng)) for one, noise in zip(maps, known, strict=True)
         ]
         values.append(measure(*more))
-    covariance = np.atleast_2d(np.cov(np.array(values).T))
-    return np.asarray(covariance if None not in noises else np.full_like(covariance, np.nan))
+    return np.asarray(np.atleast_2d(np.cov(np.array(values).T)))
 
 
 def _regions(amounts: Values, species: tuple[str, ...]) -> list[NDArray[np.bool_]]:

@@ -18,6 +18,7 @@ Values = NDArray[np.float32]
 _CONE = np.cos(np.deg2rad(25))
 _STRIDE = 0.5  # voxels
 _GRID_PX = 0.03  # rms error that the grid alone leaves, from analytic core-shells at many turns and sizes
+_OWN = 0.25  # share of the variance by rounding that no other direction has
 _MARGIN = 6  # voxels kept around the particle
 _FEWEST = 50  # voxels of a phase
 _ENOUGH = 4000  # places of a front, evenly taken, that a fit needs
@@ -28,7 +29,7 @@ class Layer:
     """Thickness (n,) of a layer along n directions, um, and its covariance (n, n).
 
     The covariance holds the map's noise (more of it is added, and the change looked at), how far the thickness moves when the map
-    is smoothed twice as much, and 0.03 voxels for the grid. An error of the two maps' places is not in it.
+    is smoothed twice as wide, and 0.03 voxels for the grid. An error of the two maps' places is not in it.
     """
 
     thickness_um: Array
@@ -41,24 +42,26 @@ class Layer:
 
     def ratio(self, over: int | Sequence[int], under: int | Sequence[int]) -> tuple[float, float]:
         """Mean thickness along some directions over that along others, and its sigma (first order)."""
-        upper, lower = self._mean(over), self._mean(under)
-        a, b = float(upper @ self.thickness_um), float(lower @ self.thickness_um)
-        gradient = upper / b - lower * a / b**2
-        return a / b, float(np.sqrt(gradient @ self.covariance @ gradient))
+        a, b = (float(self.thickness_um[np.atleast_1d(some)].mean()) for some in (over, under))
+        return a / b, self._sigma(self._mean(over) / b - self._mean(under) * a / b**2)
 
     def exceeds(self, over: int | Sequence[int], under: int | Sequence[int], factor: float) -> float:
         """By how many sigma the mean along some directions is more than `factor` times that along others.
 
         Linear in the thicknesses, so right where the lower one is nothing, too, and their ratio is not (Fieller).
         """
-        gradient = self._mean(over) - factor * self._mean(under)
-        return float(gradient @ self.thickness_um / np.sqrt(gradient @ self.covariance @ gradient))
+        a, b = (float(self.thickness_um[np.atleast_1d(some)].mean()) for some in (over, under))
+        return (a - factor * b) / self._sigma(self._mean(over) - factor * self._mean(under))
 
     def _mean(self, directions: int | Sequence[int]) -> Array:
         weights = np.zeros(len(self.thickness_um))
-        chosen = [directions] if isinstance(directions, int) else list(directions)
-        weights[chosen] = 1 / len(chosen)
+        weights[np.atleast_1d(directions)] = 1 / np.size(directions)
         return weights
+
+    def _sigma(self, gradient: Array) -> float:
+        """Sigma of a function with this gradient; a direction that is not asked for may be unknown."""
+        some = np.flatnonzero(gradient)
+        return float(np.sqrt(gradient[some] @ self.covariance[np.ix_(some, some)] @ gradient[some]))
 
 
 def shell_thickness(found: AmountMap, axes: ArrayLike, smoothing_px: float = 1.0) -> Layer | None:
@@ -68,6 +71,8 @@ def shell_thickness(found: AmountMap, axes: ArrayLike, smoothing_px: float = 1.0
     of speeds v_i along the axes has d^2 = sum t_i^2 n_i^2 with t_i its thickness along axis i (elliptical
     front metric); t_i^2 is found by least squares, each place weighed by its area.
     """
+    if not _has_front(smoothed(found, smoothing_px), found.species):
+        return None
     return _layer(lambda px, one: _metric_shell(one, np.asarray(axes, float), px), smoothing_px, found)
 
 
@@ -79,11 +84,12 @@ def shell_by_direction(found: AmountMap, axes: ArrayLike, smoothing_px: float = 
     weight that falls to nothing at 25 degrees; NaN where there is none. The identity for `axes` is the lab frame.
     """
 
-    def measure(px: float, one: AmountMap) -> Array | None:
+    if not _has_front(smoothed(found, smoothing_px), found.species):
+        return None
+
+    def measure(px: float, one: AmountMap) -> Array:
         amounts = smoothed(one, px)
         core = amounts.sum(axis=0) - amounts[fp_index(one.species)]
-        if not _has_front(amounts, one.species):
-            return None
         return _advance(amounts.sum(axis=0), core, np.asarray(axes, float)) * one.voxel_um
 
     return _layer(measure, smoothing_px, found)
@@ -114,9 +120,7 @@ def exposed_share(found: AmountMap, smoothing_px: float = 1.0) -> float | None:
 
 def turned_layer(before: AmountMap, after: AmountMap, axes: ArrayLike, smoothing_px: float = 1.0) -> Layer:
     """`front_displacement` with its covariance."""
-    layer = _layer(lambda px, a, b: front_displacement(a, b, axes, px), smoothing_px, before, after)
-    assert layer is not None  # a displacement is NaN, not None, where there is no front
-    return layer
+    return _layer(lambda px, a, b: front_displacement(a, b, axes, px), smoothing_px, before, after)
 
 
 def front_displacement(before: AmountMap, after: AmountMap, axes: ArrayLike, smoothing_px: float = 1.0) -> Array:
@@ -131,30 +135,27 @@ def front_displacement(before: AmountMap, after: AmountMap, axes: ArrayLike, smo
     return _advance(earlier, later, np.asarray(axes, float)) * before.voxel_um
 
 
-def _layer(measure: Callable[..., Array | None], smoothing_px: float, *maps: AmountMap) -> Layer | None:
+def _layer(measure: Callable[..., Array], smoothing_px: float, *maps: AmountMap) -> Layer:
     """What `measure` (smoothing_px, maps) finds, and how far noise, smoothing and grid make it wrong."""
     box = _box(maps)
     cut = [_cut(one, box) for one in maps]
     found = measure(smoothing_px, *cut)
-    if found is None:
-        return None
-    nothing = np.full_like(found, np.nan)
-
-    def again(px: float, *ones: AmountMap) -> Array:
-        value = measure(px, *ones)
-        return nothing if value is None else value
-
-    moved = np.nan_to_num(again(smoothing_px * np.sqrt(2), *cut) - found)
-    covariance = scatter(lambda *ones: again(smoothing_px, *ones), *cut)
+    # Smoothing cuts edges in proportion to its width, gentle curves to its square: what twice the width moves is one to
+    # three times the error, in each direction another share of it. Where twice the width leaves nothing, all is in doubt.
+    moved = measure(2 * smoothing_px, *cut) - found
+    moved = np.where(np.isnan(moved), found, moved)
+    rounding = (1 - _OWN) * np.outer(moved, moved) + _OWN * np.diag(moved**2)
+    covariance = scatter(lambda *ones: measure(smoothing_px, *ones), *cut)
     grid = (_GRID_PX * maps[0].voxel_um) ** 2 * np.eye(len(found))
-    return Layer(found, covariance + np.outer(moved, moved) + grid)
+    return Layer(found, covariance + rounding + grid)
 
 
-def _metric_shell(found: AmountMap, axes: Array, smoothing_px: float) -> Array | None:
+def _metric_shell(found: AmountMap, axes: Array, smoothing_px: float) -> Array:
+    """Thickness (3,) by the elliptical metric; NaN where smoothing leaves no front."""
     amounts = smoothed(found, smoothing_px)
     iron = amounts.sum(axis=0)
     if not _has_front(amounts, found.species):
-        return None
+        return np.full(3, np.nan)
     particle = iron >= 0.5
     x = np.where(particle, np.nan_to_num(phase_fraction(amounts, found.species), nan=1.0), 1.0)
     outside, front = isosurface(iron), isosurface(without_specks(1 - x), particle)

@@ -14,7 +14,8 @@ from .spectra.combination import Background
 from .spectra.constraints import Constraint
 
 Method = Literal["image", "projection", "joint"]
-Engine = Literal["fbp", "tomopy"]
+Engine = Literal["fbp", "cgls", "sirt", "tv", "tomopy"]
+Algorithm = Literal["gridrec", "sirt", "mlem"]
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,19 @@ class Analysis:
     ] = "image"
     engine: Annotated[
         Engine,
-        Meta(description="'fbp' on finufft, or gridrec of 'tomopy', which must be installed (environment.yml)"),
+        Meta(
+            description="'fbp', filtered backprojection; 'cgls', least squares stopped at the noise; 'sirt', the same, not "
+            "negative; 'tv', least squares with total variation, not negative; or 'tomopy', which must be installed "
+            "(environment.yml)"
+        ),
     ] = "fbp"
+    algorithm: Annotated[
+        Algorithm,
+        Meta(
+            description="of the engine tomopy; 'art', 'osem', 'grad' and 'tikh' are left out, as they do not reproduce an analytic "
+            "particle, 'tv' and 'pml', as they have no rule for their weight"
+        ),
+    ] = "gridrec"
     window: Annotated[
         Filter, Meta(description="window on the ramp filter: 'ramp' keeps all frequencies, the others trade resolution for noise")
     ] = "cosine"
@@ -48,7 +60,10 @@ class Analysis:
     ] = "free"
     weights: Annotated[
         Literal["energy", "ray"],
-        Meta(description="of the energies in a fit: one set for all, or, with method 'projection', each ray's own by its counts"),
+        Meta(
+            description="of the energies in a fit: one set for all, or, with method 'projection', each ray's own by its counts; "
+            "an iterative engine then weighs each ray, else each view"
+        ),
     ] = "energy"
     unexplained: Annotated[
         bool, Meta(description="flag voxels that no mixture of the standards explains, with method 'image'")
@@ -65,6 +80,10 @@ class Analysis:
         if self.method != "projection" and self.weights != "energy":
             raise InputError(
                 f"analysis.weights: found {self.weights} with method {self.method}; allowed is energy, or method projection"
+            )
+        if self.engine != "tomopy" and self.algorithm != "gridrec":
+            raise InputError(
+                f"analysis.algorithm: found {self.algorithm} with engine {self.engine}; allowed is gridrec, or engine tomopy"
             )
         if self.method == "joint" and self.engine != "fbp":
             raise InputError(

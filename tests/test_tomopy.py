@@ -1,4 +1,4 @@
-"""tomopy's gridrec against analytic particles; runs where tomopy is importable."""
+"""tomopy's algorithms against analytic particles; runs where tomopy is importable."""
 
 from importlib.util import find_spec
 
@@ -22,9 +22,15 @@ def test_absence_is_said_in_one_line():
 
 @needs_tomopy
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("columns", "offset"), [(96, 0.0), (97, 0.0), (128, 0.0), (96, 2.3), (97, -1.6)])
-def test_gridrec_stands_and_reads_like_the_truth(columns, offset):
-    from analysis.reconstruct.tomopy_engine import gridrec
+@pytest.mark.parametrize(
+    ("columns", "offset", "algorithm"),
+    [
+        *((columns, offset, "gridrec") for columns, offset in ((96, 0.0), (97, 0.0), (128, 0.0), (96, 2.3), (97, -1.6))),
+        *((columns, offset, name) for columns, offset in ((96, 0.0), (97, -1.6)) for name in ("sirt", "mlem")),
+    ],
+)
+def test_images_stand_and_read_like_the_truth(columns, offset, algorithm):
+    from analysis.reconstruct.tomopy_engine import gridrec, iterative
 
     turn = Rotation.from_euler("xyz", (20, 40, 60), degrees=True).as_matrix()
     bodies = [
@@ -34,7 +40,8 @@ def test_gridrec_stands_and_reads_like_the_truth(columns, offset):
     angles = np.arange(180) * np.pi / 180
     axis = np.arange(columns) - (columns - 1) / 2
     depth = ellipsoid_paths(bodies, angles, np.arange(4) - 1.5, axis - offset).transpose(1, 0, 2)
-    found = gridrec(depth, angles, center_px=(columns - 1) / 2 + offset, pixel_um=1.0)
+    place = {"center_px": (columns - 1) / 2 + offset, "pixel_um": 1.0}
+    found = gridrec(depth, angles, **place) if algorithm == "gridrec" else iterative(depth, angles, algorithm=algorithm, **place)
     truth = voxelize(bodies, (4, columns, columns), 1.0)
     inner = np.hypot(axis[:, None], axis[None]) < 0.42 * columns
     assert np.sqrt(np.mean((found - truth)[:, inner] ** 2)) < 0.01 * truth.max()
@@ -49,7 +56,18 @@ def test_gridrec_stands_and_reads_like_the_truth(columns, offset):
 
 @needs_tomopy
 @pytest.mark.filterwarnings("ignore")
-def test_the_loop_with_tomopy_is_as_honest(closed_loop):
+def test_the_loop_with_gridrec_is_as_honest(closed_loop):
     scores = closed_loop("tiny", analysis__engine="tomopy")[3]
     assert abs(scores["bulk_fraction_error"]) < 0.02
     assert 0.85 < scores["pull_std"] < 1.15
+
+
+@needs_tomopy
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("algorithm", ["sirt", "mlem"])
+def test_the_loop_with_an_iterative_one(closed_loop, algorithm):
+    options = {"analysis__method": "projection", "analysis__engine": "tomopy", "analysis__algorithm": algorithm}
+    scores = closed_loop("tiny", **options)[3]
+    assert abs(scores["bulk_fraction_error"]) < 0.03
+    assert scores["phase_rmse"] < 0.25
+    assert 0.4 < scores["pull_std"] < 1.6

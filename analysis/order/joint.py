@@ -10,14 +10,13 @@ import operator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, gaussian_gradient_magnitude
 
 from ..choices import Analysis
 from ..prepare.noise import power_spectrum
 from ..prepare.prepared import Prepared
 from ..reconstruct.held_out import choose_weight
 from ..reconstruct.operators import Projector
-from ..reconstruct.replicates import coloured, root
+from ..reconstruct.replicates import averaged, coloured, root
 from ..reconstruct.total_variation import State, TotalVariation, information_of
 from ..result import AmountMap
 from .blocks import Progress, over_rows
@@ -32,7 +31,7 @@ Values = NDArray[np.float32]
 
 _SLAB = 16  # rows that the weight is chosen on
 _REPLICATES = 2
-_SMOOTHING_PX, _STEEP_PX, _LEVELS = 2.0, 1.5, 25
+_SMOOTHING_PX = (2.0, 2.0, 2.0)
 
 
 def joint(
@@ -106,21 +105,4 @@ def _spread(
         change = problem.maps(problem.solve(again, weight, state)) - maps
         for i, one in enumerate(change):
             out[i] += one * change / _REPLICATES
-    return _smooth(out, problem.whitened(state))
-
-
-def _smooth(covariance: Values, whitened: Values) -> Values:
-    """Averaged over neighbours, after what goes with the steepness of the maps is divided out.
-
-    An edge is a few voxels wide and errs ten times more than what lies beside it, which a plain average would drown.
-    """
-    steepness = np.sqrt(sum(gaussian_gradient_magnitude(part, _STEEP_PX) ** 2 for part in whitened))
-    bounds = float(steepness.max()) * np.geomspace(1e-4, 1, _LEVELS)[:-1]
-    level = np.digitize(steepness, bounds).ravel()
-    total = np.einsum("ii...->...", covariance)
-    typical = np.bincount(level, total.ravel(), len(bounds) + 1) / np.maximum(np.bincount(level, minlength=len(bounds) + 1), 1)
-    share = np.maximum(typical, 1e-12)[level].reshape(total.shape).astype(np.float32)
-    for row in covariance:
-        for part in row:
-            part[:] = gaussian_filter(part / share, _SMOOTHING_PX, mode="nearest") * share
-    return covariance
+    return averaged(out, problem.whitened(state), _SMOOTHING_PX)

@@ -12,6 +12,10 @@ from instrument.measurement import InputError
 from ..choices import Analysis
 from ..prepare.prepared import Prepared
 from .fbp import FilteredBackprojection
+from .iterative import cgls, sirt
+from .operators import Projector
+from .replicates import with_replicates
+from .total_variation import total_variation
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.floating[Any]]
@@ -20,45 +24,58 @@ Values = NDArray[np.float32]
 # share; to maps (n, row, y, x) and their covariance (n, n, row, y, x).
 Transform = Callable[[Floats, Floats, Floats], tuple[Values, Values]]
 
+_ITERATIVE: dict[str, Callable[..., Values]] = {"cgls": cgls, "sirt": sirt, "tv": total_variation}
+
 
 def engine_of(settings: Analysis, prepared: Prepared) -> Callable[[slice], Transform]:
     """For a block of rows: the transform of an engine. Raises InputError where it is not installed."""
+    angles_rad, columns = prepared.scan.angles_rad, prepared.scan.columns
+    center_px, pixel_um = prepared.geometry.center_px, prepared.scan.pixel_um
     correlation = prepared.correlation
-    scan = prepared.scan
-    center_px = prepared.geometry.center_px
+    if settings.engine == "fbp":
+        fbp = FilteredBackprojection(
+            angles_rad, columns, window=settings.window, correlation=correlation, center_px=center_px, pixel_um=pixel_um
+        )
+        return functools.partial(_filtered, fbp)
+    projector = Projector(angles_rad, columns, center_px=center_px, pixel_um=pixel_um)
     if settings.engine == "tomopy":
         check_tomopy()
-        from .replicates import with_replicates
-        from .tomopy_engine import gridrec
+        from .tomopy_engine import gridrec, iterative
 
-        engine = functools.partial(gridrec, window=settings.window)
-        return functools.partial(
-            with_replicates, engine, scan.angles_rad, correlation, center_px=center_px, pixel_um=scan.pixel_um
-        )
-    fbp = FilteredBackprojection(
-        scan.angles_rad,
-        scan.columns,
-        window=settings.window,
-        correlation=correlation,
-        center_px=center_px,
-        pixel_um=scan.pixel_um,
-    )
+        if settings.algorithm == "gridrec":
 
-    def of_block(block: slice) -> Transform:
-        plan = fbp.plan(block.stop - block.start)
+            def filtered(rays: Floats, variance: Floats) -> Values:
+                return gridrec(rays, angles_rad, center_px=center_px, pixel_um=pixel_um, window=settings.window)
 
-        def transform(sinograms: Floats, covariance: Floats, shared: Floats) -> tuple[Values, Values]:
-            maps = np.stack([fbp.reconstruct(part, plan) for part in sinograms])
-            spread = np.empty((len(maps), *maps.shape), np.float32)
-            for i in range(len(maps)):
-                for j in range(i, len(maps)):
-                    spread[i, j] = spread[j, i] = fbp.variance(covariance[i, j], shared[i, j], plan)
-                np.maximum(spread[i, i], np.float32(1e-30), out=spread[i, i])
-            return maps, spread
+            return functools.partial(with_replicates, filtered, correlation)
 
-        return transform
+        def stepwise(rays: Floats, variance: Floats) -> Values:
+            return iterative(rays, angles_rad, center_px=center_px, pixel_um=pixel_um, algorithm=settings.algorithm)
 
-    return of_block
+        return functools.partial(with_replicates, stepwise, correlation, projector=projector)
+    method, own = _ITERATIVE[settings.engine], settings.weights == "ray"
+
+    def weighted(rays: Floats, variance: Floats) -> Values:
+        # One weight for each view, or each ray its own.
+        shown = np.asarray(variance if own else variance.mean(axis=(0, 2), keepdims=True), np.float32)
+        return method(np.asarray(rays, np.float32), angles_rad, center_px=center_px, pixel_um=pixel_um, variance=shown)
+
+    return functools.partial(with_replicates, weighted, correlation, projector=projector)
+
+
+def _filtered(fbp: FilteredBackprojection, block: slice) -> Transform:
+    plan = fbp.plan(block.stop - block.start)
+
+    def transform(sinograms: Floats, covariance: Floats, shared: Floats) -> tuple[Values, Values]:
+        maps = np.stack([fbp.reconstruct(part, plan) for part in sinograms])
+        spread = np.empty((len(maps), *maps.shape), np.float32)
+        for i in range(len(maps)):
+            for j in range(i, len(maps)):
+                spread[i, j] = spread[j, i] = fbp.variance(covariance[i, j], shared[i, j], plan)
+            np.maximum(spread[i, i], np.float32(1e-30), out=spread[i, i])
+        return maps, spread
+
+    return transform
 
 
 def check_tomopy() -> None:
@@ -67,6 +84,6 @@ def check_tomopy() -> None:
         import tomopy  # noqa: F401
     except ImportError as error:
         raise InputError(
-            f"analysis.engine: tomopy is not installed ({error}); allowed here is fbp; "
+            f"analysis.engine: tomopy is not installed ({error}); allowed here are fbp, cgls, sirt and tv; "
             "install tomopy with conda (environment.yml)"
         ) from error

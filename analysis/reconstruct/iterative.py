@@ -7,6 +7,7 @@ a missing wedge is left as the data leave it.
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -16,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from .operators import Convolution, Projector, circulant, on_blocks
 
 Array = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 Values = NDArray[np.float32]
 
 # Of the mean power of A^T A: below it the preconditioner stops to strengthen, or noise would come as early as what it hides.
@@ -32,7 +34,7 @@ class _System:
     noise: Array
 
 
-def noise_variance(optical_depth: Values) -> Array:
+def noise_variance(optical_depth: Floats) -> Array:
     """Variance of white noise (row,) in rays (row, angle, column), from their second differences along a detector row.
 
     The median ignores edges (Donoho and Johnstone, Biometrika 81 (1994) 425, with differences for wavelets); noise that

@@ -138,3 +138,8 @@ def circulant(kernel: Array) -> Array:
 def on_blocks(work: Callable[[slice], T], rows: int, size: int, pool: ThreadPoolExecutor) -> list[T]:
     """`work` on blocks of `size` rows, in order of rows whatever the threads."""
     return list(pool.map(work, [slice(low, min(low + size, rows)) for low in range(0, rows, size)]))
+
+
+def on_rows(work: Callable[[Values], Values], stack: Values, size: int) -> Values:
+    """`work` on blocks of `size` rows (row, ...) one after the other."""
+    return np.concatenate([work(stack[low : low + size]) for low in range(0, len(stack), size)])

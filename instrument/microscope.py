@@ -4,7 +4,7 @@ The lists of effects stand in the order of the light. A flat is the same exposur
 shutter closed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -199,45 +199,68 @@ def record(
     `sample` is on a grid `oversampling` times finer than the pixel. `scan` says energies and angles and owns the arrays (numpy or
     HDF5) that are filled, `clock` when each frame is taken.
     """
-    visits: dict[int, int] = {}
     with ThreadPoolExecutor(threads) as pool:
         for i, energy in enumerate(scan.energies_eV):
-            key = round(energy * 1000)  # as the address of a draw tells energies apart
-            visit = visits.get(key, 0)
-            visits[key] = visit + 1
-            order = frame_order(instrument.camera, len(scan.angles_rad), seed, run, key, visit)
-            series: tuple[tuple[Kind, Any, Any, Array], ...] = (
-                ("projection", scan.projections, order, clock.projections_s[i]),
-                ("flat", scan.flats, range(scan.flats.shape[1]), clock.flats_s[i]),
-                ("dark", scan.darks, range(scan.darks.shape[1]), clock.darks_s[i]),
+            order = frame_order(
+                instrument.camera, len(scan.angles_rad), seed, run, _address(energy), visit_of(scan.energies_eV, i)
             )
-            for kind, target, indices, times in series:
-                projected = kind == "projection"
-                frames = [
-                    Frame(
-                        seed,
-                        run,
-                        float(energy),
-                        visit,
-                        kind,
-                        int(k),
-                        float(scan.angles_rad[k]) if projected else 0.0,
-                        float(times[k]),
-                        clock.end_s,
-                        scan.exposure_s,
-                        float(scan.energies_eV[0]),
-                        scan.pixel_um,
-                        oversampling,
-                    )
-                    for k in indices
-                ]
-                lit = (sample, matter) if projected else (None, None)
+            series: tuple[tuple[Kind, Any, Any], ...] = (
+                ("projection", scan.projections, order),
+                ("flat", scan.flats, range(scan.flats.shape[1])),
+                ("dark", scan.darks, range(scan.darks.shape[1])),
+            )
+            for kind, target, indices in series:
+                frames = frames_at(scan, clock, i, kind, indices, seed=seed, run=run, oversampling=oversampling)
+                lit = (sample, matter) if kind == "projection" else (None, None)
                 take = partial(_take, (scan.rows, scan.columns), instrument, lit)
                 for low in range(0, len(frames), _BLOCK):
                     block = np.stack(list(pool.map(take, frames[low : low + _BLOCK])))
                     target[i, low : low + len(block)] = block
             if progress:
                 progress("record", i + 1, len(scan.energies_eV))
+
+
+def frames_at(
+    scan: Measurement,
+    clock: Clock,
+    energy: int,
+    kind: Kind,
+    indices: Iterable[int],
+    *,
+    seed: int,
+    run: str = "scan",
+    oversampling: int = 2,
+) -> list[Frame]:
+    """Where the frames `indices` of a kind at the scan's energy number `energy` stand."""
+    times = {"projection": clock.projections_s, "flat": clock.flats_s, "dark": clock.darks_s}[kind][energy]
+    return [
+        Frame(
+            seed,
+            run,
+            float(scan.energies_eV[energy]),
+            visit_of(scan.energies_eV, energy),
+            kind,
+            int(k),
+            float(scan.angles_rad[k]) if kind == "projection" else 0.0,
+            float(times[k]),
+            clock.end_s,
+            scan.exposure_s,
+            float(scan.energies_eV[0]),
+            scan.pixel_um,
+            oversampling,
+        )
+        for k in indices
+    ]
+
+
+def visit_of(energies_eV: Array, energy: int) -> int:
+    """How often the scan has been at energy number `energy` before."""
+    return sum(_address(other) == _address(energies_eV[energy]) for other in energies_eV[:energy])
+
+
+def _address(energy_eV: float) -> int:
+    """As the address of a draw tells energies apart."""
+    return round(energy_eV * 1000)
 
 
 def _take(shape: tuple[int, int], instrument: Instrument, lit: tuple[Components | None, Matter | None], frame: Frame) -> Counts:

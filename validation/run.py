@@ -19,6 +19,7 @@ from instrument.files.native import open_scan
 from instrument.files.text import read_spectrum, write_charge, write_spectrum
 from instrument.measurement import ChargeCurve, InputError
 
+from .alignment_scores import alignment_scores
 from .course import course_of
 from .files import write_map
 from .ledger import ledger_of
@@ -74,6 +75,7 @@ def run(study: Study, folder: Path, *, threads: int = 1, progress: Progress | No
             "fraction_spread": float(simulation.particles["fraction"].std()),
             "bulk_fraction_change": simulation.fraction_change,
             **_charge_scores(simulation.charge, conclusion.map, study.scan.time_s),
+            **alignment_scores(study, simulation.scan, conclusion.alignment),
             "photons_incident": study.beam.photons_per_pixel,
             "photons_detected": study.instrument.detected_photons,
             "seed": study.seed,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..prepare.geometry import Geometry
 from ..prepare.rings import rough
 from .axis import Start, find_axis, from_centroids
+from .centroid import turning
 from .energy_scale import energy_offset
 from .frames import Frames
 from .registration import Displacement, Registration
@@ -26,8 +27,9 @@ Progress = Callable[[str, int, int], None]
 DesignOf = Callable[[float], Array]
 Magnification = Literal["stated", "linear", "free"]
 
-_SMOOTHING_PX = (2.0, 1.0)  # of the first passes; then none
-_STILL_PX = 0.005  # rms change of the shifts in a pass, below which none follows
+_SMOOTHING_PX = (2.0, 1.0)  # of the first pass, of all others: what is finer no other view knows
+_REACH_PX = 4.0  # further than that no gradient tells
+_STILL_PX = 0.005  # rms change in a pass, below which none follows
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ class Alignment:
     """What was found, and how well it is known; NaN sigma where nothing was sought.
 
     Of `geometry.shifts_px` a common cosine and sine of the angle across the axis, and a constant along it, are the sample's own
-    place. `pattern` (energy, row, column) is the pixels' own error. `changes_px` (pass,) is the rms change of the shifts from
-    pass to pass.
+    place. `pattern` (energy, row, column) is the pixels' own error. `changes_px` (pass,) is the rms over frames by which the
+    image of a point half way to the corner moved in a pass.
     """
 
     geometry: Geometry
@@ -96,36 +98,45 @@ def align(
     InputError where the axis cannot be found.
     """
     start = _start(frames, geometry, wanted)
-    geometry, count = start.geometry, frames.energies
+    geometry, center_sigma, count = start.geometry, start.center_sigma_px, frames.energies
     nothing = np.broadcast_to(np.float32(0), (count, *frames.shape))
     pattern = nothing.copy() if wanted.rings else nothing
     offset, offset_sigma = 0.0, float("nan")
     step = _not_sought(geometry)
-    scale_sigma, changes = step.scale_sigma, []
+    scale_sigma, changes, centers = step.scale_sigma, [], [geometry.center_px]
     for number in range(wanted.passes if wanted.is_iterated else 0):
         spectra = design_of(offset)
         views = reprojected(frames, geometry, pattern, spectra, weights)
-        smoothing = _SMOOTHING_PX[number] if number < len(_SMOOTHING_PX) else 0.0
-        registration = Registration(views, spectra, weights, smoothing_px=smoothing, patterned=wanted.rings)
-        sides = []
+        coarse = number < len(_SMOOTHING_PX) - 1
+        smoothing = _SMOOTHING_PX[min(number, len(_SMOOTHING_PX) - 1)]
+        # While frames are far off, what all views share is worth more than pixels' errors spoil.
+        registration = Registration(
+            views, spectra, weights, frames.angles_rad, smoothing_px=smoothing, patterned=wanted.rings and not coarse
+        )
+        sides = np.empty((count, len(views) + 1))
         for i in range(count):
             straight = frames.straight(i, geometry, pattern[i])
             registration.add(i, straight)
-            sides.append(np.append(views.reshape(len(views), -1) @ straight.ravel(), straight.sum(dtype=float)))
+            sides[i] = np.append(np.einsum("krac,rac->kr", views, straight).sum(axis=1, dtype=float), straight.sum(dtype=float))
             if wanted.rings:
                 left = straight - np.tensordot(spectra[i].astype(np.float32), views, axes=1)
                 pattern[i] += rough(frames.misplaced(left, i, geometry).mean(axis=1))
             if progress:
                 progress("align", number * count + i + 1, wanted.passes * count)
-        before, (last, last_sigma) = geometry.shifts_px, (offset, offset_sigma)
         step = registration.solve(scale=wanted.magnification != "stated", roll=wanted.roll)
-        geometry, scale_sigma = _corrected(geometry, step, energies_eV, wanted)
+        before, (geometry, scale_sigma) = geometry, _corrected(geometry, step, energies_eV, frames.angles_rad, wanted)
+        changes.append(_change_px(before, geometry, frames.shape))
+        centers.append(geometry.center_px)
+        if wanted.shifts:  # the axis settles last: what two passes move it by is about what is left
+            by_chance = float(np.sqrt(np.mean(step.shifts_sigma_px[..., 1] ** 2) / step.shifts_px[..., 1].size))
+            center_sigma = float(np.hypot(by_chance, centers[-1] - centers[max(len(centers) - 3, 0)]))
+        settled = changes[-1] < _STILL_PX
         if wanted.energy:
-            offset, offset_sigma = energy_offset(*_spectra_of(views, np.array(sides)), weights, design_of)
-        changes.append(float(np.sqrt(np.mean((geometry.shifts_px - before) ** 2))))
-        if number >= len(_SMOOTHING_PX) and changes[-1] < _STILL_PX and abs(offset - last) < last_sigma:
+            last, (offset, offset_sigma) = offset, energy_offset(*_spectra_of(views, sides), weights, design_of)
+            settled &= abs(offset - last) < offset_sigma
+        if settled and not coarse:
             break
-    sigmas = start.center_sigma_px, step.shifts_sigma_px, scale_sigma, step.roll_sigma_rad
+    sigmas = center_sigma, step.shifts_sigma_px, scale_sigma, step.roll_sigma_rad
     return Alignment(geometry, pattern, offset, *sigmas, offset_sigma, np.array(changes))
 
 
@@ -155,22 +166,39 @@ def _spectra_of(views: Values, sides: Array) -> tuple[Array, Array]:
     return np.linalg.solve(squares, (sides[:, :-1] - sides[:, -1:] * mean).T).T, squares
 
 
-def _corrected(geometry: Geometry, step: Displacement, energies_eV: Array, wanted: Align) -> tuple[Geometry, Array]:
+def _corrected(
+    geometry: Geometry, step: Displacement, energies_eV: Array, angles_rad: Array, wanted: Align
+) -> tuple[Geometry, Array]:
     """The geometry with a displacement put in, which is measured where nothing has moved; and sigma of the scale (energy,).
 
-    The constants of the shifts go to the axis and to the sample's height; the first energy's size is 1.
+    What all energies' shifts have in common as an axis elsewhere goes there, as a sample elsewhere is dropped: over half a turn
+    the two are much alike, and told apart together. The first energy's size is 1.
     """
-    shifts = geometry.shifts_px
+    shifts, center = geometry.shifts_px.copy(), geometry.center_px
     if wanted.shifts:
-        shifts = shifts + np.stack([part @ geometry.matrix(i).T for i, part in enumerate(step.shifts_px)])
-    constant = shifts.mean(axis=(0, 1))
+        steps = np.clip(step.shifts_px, -_REACH_PX, _REACH_PX)
+        shifts += np.stack([part @ geometry.matrix(i).T for i, part in enumerate(steps)])
+        shifts[..., 0] -= shifts[..., 0].mean()
+        columns = turning(angles_rad)
+        wave = np.linalg.lstsq(columns, shifts[..., 1].mean(axis=0), rcond=None)[0]
+        shifts[..., 1] -= columns @ wave
+        center += float(wave[0])
     scale, sigma = geometry.scale * (1 + step.scale), step.scale_sigma
     if wanted.magnification == "linear":
         scale, sigma = _straight_line(scale, sigma, energies_eV)
     elif wanted.magnification == "free":
         sigma = np.hypot(sigma, sigma[0])
     roll = geometry.roll_rad + step.roll_rad
-    return Geometry(shifts - constant, scale / scale[0], roll, geometry.center_px + float(constant[1])), sigma
+    return Geometry(shifts, scale / scale[0], roll, center), sigma
+
+
+def _change_px(before: Geometry, after: Geometry, shape: tuple[int, int]) -> float:
+    """By how much, rms over frames, a point half way to the detector's corner lies elsewhere."""
+    point = np.array(shape) / 4
+    places = [
+        one.shifts_px + np.stack([one.matrix(i) @ point for i in range(len(one.scale))])[:, None] for one in (before, after)
+    ]
+    return float(np.sqrt(np.mean((places[1] - places[0]) ** 2)))
 
 
 def _straight_line(scale: Array, sigma: Array, energies_eV: Array) -> tuple[Array, Array]:

@@ -6,7 +6,8 @@ fades or turns at some energy does not draw the frame along. But the paths L com
 displacement of one energy does to them is projected out (variable projection; Golub and Pereyra, Inverse Problems 19 (2003)
 R1). What all energies of a view share is left to the other views, whose reconstruction the paths come from.
 
-Standards that are a little off look like a change of size: the strength of each species at each energy is fitted beside it.
+Standards that are a little off look like a change of size: the strength of each species at each energy is fitted beside it. An
+axis that leans looks much like a sample whose slices are shifted against each other: that is fitted beside the tilt.
 """
 
 from dataclasses import dataclass
@@ -15,12 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from .centroid import turning
+
 Array = NDArray[np.float64]
 Values = NDArray[np.float32]
 
 _OWN = 3  # unknowns of a frame: two shifts and a constant
+_TILTS = 5  # one is the axis', four the sample's
 _SHARED = 0.02  # weight of the other views' say; a large one lets the paths follow their frames, and is slow
 _HIDDEN = 1e-3  # share of what known paths would tell
+_TRUST = 0.7  # of a step where pixels err: their share in the views' mean is known roughly, and full steps swing to and fro
 _PATTERN = 0.99  # share of the mean over views that is taken for the pixels' own error, if it is not trusted
 
 
@@ -44,16 +49,25 @@ class Registration:
     """Sums over the frames of all energies, energy by energy, and the displacement they call for.
 
     `views` (species, row, angle, column) are the paths as reconstructed, `spectra` (energy, species) the standards, `weights`
-    (energy,). Smoothing widens the reach to about twice itself. `patterned`: pixels have errors of their own in all views
-    of an energy, so what all views have in common says little.
+    (energy,), `angles_rad` (angle,). Smoothing widens the reach to about twice itself. `patterned`: pixels have errors of their
+    own in all views of an energy, so what all views have in common says little.
     """
 
-    def __init__(self, views: Values, spectra: Array, weights: Array, *, smoothing_px: float = 0.0, patterned: bool = False):
+    def __init__(
+        self,
+        views: Values,
+        spectra: Array,
+        weights: Array,
+        angles_rad: Array,
+        *,
+        smoothing_px: float = 0.0,
+        patterned: bool = False,
+    ):
         self._views = _smooth(views, smoothing_px)
-        self._spectra, self._weights, self._smoothing = spectra, weights, smoothing_px
+        self._spectra, self._weights, self._angles, self._smoothing = spectra, weights, angles_rad, smoothing_px
         self._pattern = _PATTERN if patterned else 0.0
         species, rows, angles, columns = views.shape
-        count = 5 * species + 1
+        count = 6 * species + 1
         self._gram = np.empty((angles, count, count))
         mean = np.zeros((count, rows * columns), np.float32)
         for k in range(angles):
@@ -65,14 +79,14 @@ class Registration:
         self._power = np.zeros(len(spectra))
 
     def _basis(self, view: int) -> Values:
-        """What changes each species' image: along, across, size, turn, strength; and a constant; (5 species + 1, pixel)."""
+        """What changes each species' image: along, across, size, turn, lean, strength; and a constant; (6 species + 1, pixel)."""
         images = self._views[:, :, view]
         rows, columns = images.shape[1:]
         v = (np.arange(rows) - (rows - 1) / 2).astype(np.float32)[:, None]
         u = (np.arange(columns) - (columns - 1) / 2).astype(np.float32)
         along, across = np.gradient(images, axis=(1, 2))
-        parts = np.stack([along, across, v * along + u * across, v * across - u * along, images])
-        return np.concatenate([parts.reshape(5 * len(images), -1), np.ones((1, rows * columns), np.float32)])
+        parts = np.stack([along, across, v * along + u * across, v * across - u * along, v * across, images])
+        return np.concatenate([parts.reshape(6 * len(images), -1), np.ones((1, rows * columns), np.float32)])
 
     def add(self, energy: int, frames: Values) -> None:
         """Take in the straightened frames (row, angle, column) of an energy."""
@@ -92,62 +106,71 @@ class Registration:
         kept = np.diag(w) - weighted @ np.linalg.solve(s.T @ weighted, weighted.T)
         apart = kept + _SHARED * np.diag(w)
         lever = self._lever()
-        sought = np.append(np.tile([scale, *[True] * species], energies), roll)
-        gather = _gather(energies, species)[..., sought]
+        sought = np.append(np.tile([scale, *[True] * species], energies), [roll] * _TILTS)
+        turned = turning(self._angles)[:, 1:]
 
-        def blocks(gram: Array, between: Array) -> tuple[Array, Array, Array]:
+        def blocks(gram: Array, between: Array, gather: Array) -> tuple[Array, Array, Array]:
             """Normal matrix of a frame's own unknowns at all energies, between them and the shared ones, and of these."""
             normal = np.einsum("ebp,bc,fcq,ef->epfq", lever, gram, lever, between, optimize=True)
             own = normal[:, :_OWN, :, :_OWN].reshape(energies * _OWN, -1)
             mixed = np.tensordot(normal[:, :_OWN, :, _OWN:], gather, axes=2).reshape(len(own), -1)
             return own, mixed, np.einsum("epx,epfq,fqy->xy", gather, normal[:, _OWN:, :, _OWN:], gather, optimize=True)
 
-        own, mixed, common = (np.array(part) for part in zip(*(blocks(gram, apart) for gram in self._gram), strict=True))
+        gathers = [_gather(energies, species, part)[..., sought] for part in turned]
+        parts = [blocks(gram, apart, gather) for gram, gather in zip(self._gram, gathers, strict=True)]
+        own, mixed, common = (np.array(part) for part in zip(*parts, strict=True))
         sides = np.einsum("ebp,ekb->kep", lever, np.einsum("ef,fkb->ekb", apart, self._sides))
         right = sides[..., :_OWN].reshape(len(own), -1)
-        right_common = np.einsum("kep,epx->x", sides[..., _OWN:], gather)
-        middle, aside, whole = blocks(self._gram_of_mean, apart)
+        right_common = np.einsum("kep,kepx->x", sides[..., _OWN:], np.array(gathers))
+        # What leans to and fro with the angle leaves no mean over the views.
+        middle, aside, whole = blocks(self._gram_of_mean, apart, _gather(energies, species, np.zeros(2))[..., sought])
         pattern = self._pattern * len(own) * np.block([[middle, aside], [aside.T, whole]])
         found, both, covariance = _solve(own, mixed, common.sum(axis=0), right, right_common, pattern)
 
         variance = float(w @ self._power) / (energies * self._views[0].size)
-        alone, known = (np.array([blocks(gram, part)[0] for gram in self._gram]) for part in (kept, np.diag(w)))
+        alone, known = (np.array([blocks(gram, part, gathers[0])[0] for gram in self._gram]) for part in (kept, np.diag(w)))
         spread = _variances(alone, known).reshape(-1, energies, _OWN)
         shared, shared_sigma = np.zeros(len(sought)), np.full(len(sought), np.nan)
         shared[sought], shared_sigma[sought] = both, np.sqrt(variance * np.maximum(np.diag(covariance), 0))[len(middle) :]
         sizes = np.arange(energies) * (1 + species)
+        trust = _TRUST if self._pattern else 1.0
         return Displacement(
-            found.reshape(-1, energies, _OWN)[..., :2].transpose(1, 0, 2),
-            shared[sizes],
-            float(shared[-1]),
+            trust * found.reshape(-1, energies, _OWN)[..., :2].transpose(1, 0, 2),
+            trust * shared[sizes],
+            trust * float(shared[-_TILTS]),
             np.sqrt(variance * spread[..., :2]).transpose(1, 0, 2),
             shared_sigma[sizes],
-            float(shared_sigma[-1]),
+            float(shared_sigma[-_TILTS]),
         )
 
     def _lever(self) -> Array:
         """The unknowns in terms of the basis, (energy, basis, unknown).
 
-        Of each frame: along, across, constant; of each energy: size, turn, strength of each species.
+        Of each frame: along, across, constant; of each energy: size, turn, lean, strength of each species.
         """
         s = self._spectra
         energies, species = s.shape
-        lever = np.zeros((energies, self._gram.shape[1], _OWN + 2 + species))
-        for column, part in ((0, 0), (1, 1), (3, 2), (4, 3)):
+        lever = np.zeros((energies, self._gram.shape[1], _OWN + 3 + species))
+        for column, part in ((0, 0), (1, 1), (3, 2), (4, 3), (5, 4)):
             lever[:, part * species : (part + 1) * species, column] = -s
         lever[:, -1, 2] = 1.0
         for k in range(species):
-            lever[:, 4 * species + k, _OWN + 2 + k] = 1.0
+            lever[:, 5 * species + k, _OWN + 3 + k] = 1.0
         return lever
 
 
-def _gather(energies: int, species: int) -> Array:
-    """From size, turn and strengths of each energy, (energy, unknown), to those that frames share: the turn is common to all."""
-    out = np.zeros((energies, 2 + species, energies * (1 + species) + 1))
+def _gather(energies: int, species: int, turned: Array) -> Array:
+    """From size, turn, lean and strengths of each energy, (energy, unknown), to those that frames share.
+
+    Of each energy size and strengths; of all the turn, and the lean and the turn that go with `turned`, cosine and sine of the
+    angle: a sample that is sheared.
+    """
+    out = np.zeros((energies, 3 + species, energies * (1 + species) + _TILTS))
     for e in range(energies):
-        for place, part in enumerate([0, *range(2, 2 + species)]):
+        for place, part in enumerate([0, *range(3, 3 + species)]):
             out[e, part, e * (1 + species) + place] = 1.0
-    out[:, 1, -1] = 1.0
+    out[:, 1, -_TILTS] = 1.0
+    out[:, 2, -4:-2] = out[:, 1, -2:] = turned
     return out
 
 

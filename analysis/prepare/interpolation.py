@@ -52,7 +52,7 @@ def still_shared(geometry: Geometry, energy: int) -> float:
 
 def _places(geometry: Geometry, energy: int, shape: tuple[int, int]) -> tuple[Array, Array]:
     """Rows and columns (place, view) of the detector at which straightened frames are asked for."""
-    sides = [np.linspace(-(n - 1) / 2, (n - 1) / 2, _PLACES) for n in shape]
+    sides = [np.rint(np.linspace(0, n - 1, _PLACES)) - (n - 1) / 2 for n in shape]
     grid = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, 1, 2)
     shifts = geometry.shifts_px[energy]
     middle = (np.array(shape) - 1) / 2

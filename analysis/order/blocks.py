@@ -25,3 +25,13 @@ def over_rows(
             if progress:
                 progress(stage, len(done), len(blocks))
     return done
+
+
+def part_of(progress: Progress | None, low: float, high: float) -> Progress:
+    """What moves `progress` from the share `low` of a stage to `high`."""
+
+    def moved(stage: str, done: int, total: int) -> None:
+        if progress:
+            progress(stage, round(1000 * (low + (high - low) * min(done / total, 1.0))), 1000)
+
+    return moved

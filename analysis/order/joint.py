@@ -19,7 +19,7 @@ from ..reconstruct.operators import Projector
 from ..reconstruct.replicates import averaged, coloured, root
 from ..reconstruct.total_variation import State, TotalVariation, information_of
 from ..result import AmountMap
-from .blocks import Progress, over_rows
+from .blocks import Progress, over_rows, part_of
 from .mapping import Mapping
 from .model import Model
 from .projection import paths
@@ -29,8 +29,8 @@ from .tally import Tally, tally_of_rays
 Array = NDArray[np.float64]
 Values = NDArray[np.float32]
 
-_SLAB = 16  # rows that the weight is chosen on
 _REPLICATES = 2
+_STEPS = 40  # that a solution takes or so
 _SMOOTHING_PX = (2.0, 2.0, 2.0)
 
 
@@ -47,17 +47,16 @@ def joint(
     scan, n = prepared.scan, prepared.scan.columns
     mapping = Mapping(model, (scan.rows, n, n))
     mapping.outside(prepared.geometry.center_px)
-    fits = over_rows(lambda block: paths(prepared, model, block, own_weights=True), scan.rows, threads, progress, "rays")
-    rays = _whole([fit for fit, _ in fits])
-    repaired = np.concatenate([count for _, count in fits])
+    rays, repaired = rays_of(prepared, model, threads, part_of(progress, 0, 0.2))
     information = information_of(rays.covariance)
     place = {"center_px": prepared.geometry.center_px, "pixel_um": scan.pixel_um}
-    slab = _fullest(rays.paths)
-    weight = choose_weight(rays.paths[:, slab], information[:, :, slab], scan.angles_rad, threads=threads, **place).weight
+    weight = choose_weight(rays.paths, information, scan.angles_rad, threads=threads, **place).weight
     problem = TotalVariation(information, Projector(scan.angles_rad, n, **place), threads=threads)
-    state = problem.solve(rays.paths, weight)
+    told = part_of(progress, 0.4, 0.6)
+    state = problem.solve(rays.paths, weight, watch=lambda done: told("analyze", done, _STEPS))
     amounts = problem.maps(state)
-    covariance = _spread(problem, state, rays, weight, np.sqrt(power_spectrum(prepared.correlation, n)), threads, progress)
+    colour = np.sqrt(power_spectrum(prepared.correlation, n))
+    covariance = _spread(problem, state, rays, weight, colour, threads, part_of(progress, 0.6, 1))
 
     def put(block: slice) -> Tally:
         mapping.put(block, amounts[:, block], covariance[:, :, block], repaired[block, None, None])
@@ -67,27 +66,24 @@ def joint(
     return mapping.result(scan.pixel_um), total + tally_of_rays(amounts[:, :0], len(model.design), rays.chi2, rays.dof, 0)
 
 
-def _whole(fits: list[RayFit]) -> RayFit:
-    """All blocks of rows together."""
-    return RayFit(
+def rays_of(
+    prepared: Prepared, model: Model, threads: int = 1, progress: Progress | None = None
+) -> tuple[RayFit, NDArray[np.intp]]:
+    """Path lengths along all rays, with their own weights, and repaired rays (row,)."""
+    blocks = over_rows(lambda block: paths(prepared, model, block, own_weights=True), prepared.scan.rows, threads, progress)
+    fits = [fit for fit, _ in blocks]
+    whole = RayFit(
         np.concatenate([fit.paths for fit in fits], axis=1),
         np.concatenate([fit.covariance for fit in fits], axis=2),
         np.concatenate([fit.shared for fit in fits], axis=2),
         sum(fit.chi2 for fit in fits),
         sum(fit.dof for fit in fits),
     )
-
-
-def _fullest(paths: Values) -> slice:
-    """The slab of rows that hold most iron."""
-    iron = np.append(0.0, np.cumsum(paths.sum(axis=(0, 2, 3), dtype=float)))
-    size = min(_SLAB, len(iron) - 1)
-    low = int(np.argmax(iron[size:] - iron[:-size]))
-    return slice(low, low + size)
+    return whole, np.concatenate([repaired for _, repaired in blocks])
 
 
 def _spread(
-    problem: TotalVariation, state: State, rays: RayFit, weight: float, colour: Array, threads: int, progress: Progress | None
+    problem: TotalVariation, state: State, rays: RayFit, weight: float, colour: Array, threads: int, progress: Progress
 ) -> Values:
     """Covariance (species, species, row, y, x) of the maps by replicates."""
     maps = problem.maps(state)
@@ -101,8 +97,9 @@ def _spread(
             noise = coloured(rng, own, colour) + coloured(rng, shared, colour)[:, :, None]
             again[:, block] = np.stack([problem.projector.forward(image[block]) for image in maps]) + noise
 
-        over_rows(measure, maps.shape[1], threads, progress, f"replicate {replicate + 1}")
+        over_rows(measure, maps.shape[1], threads)
         change = problem.maps(problem.solve(again, weight, state)) - maps
+        progress("analyze", replicate + 1, _REPLICATES)
         for i, one in enumerate(change):
             out[i] += one * change / _REPLICATES
     return averaged(out, problem.whitened(state), _SMOOTHING_PX)

@@ -10,6 +10,7 @@ Solved by primal and dual steps (Condat, J. Optim. Theory Appl. 158 (2013) 460; 
 metric of a periodic convolution that lies above A^T W A: each step is nearly Newton's, and some thirty settle.
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ import scipy.fft
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from .differences import divergence, gradient, laplacian
 from .operators import Convolution, Projector, circulant, on_blocks
 
 Array = NDArray[np.float64]
@@ -58,7 +60,7 @@ class TotalVariation:
         self._power = circulant(projector.kernel(by_angle))
         floored = np.maximum(self._power, _FLOOR * self._power.mean())
         self._metric = floored * 1.05 * self._above(floored, by_angle)
-        self.unit = float(np.sqrt((self._power / _laplacian(projector.columns)).mean()))
+        self.unit = float(np.sqrt((self._power / laplacian(projector.columns)).mean()))
 
     def maps(self, state: State) -> Values:
         """Amounts (species, row, y, x)."""
@@ -68,10 +70,12 @@ class TotalVariation:
         """Combinations T x of the amounts (species, row, y, x), whose noise is alike."""
         return state.maps * self.projector.mask
 
-    def solve(self, paths: Values, weight: float, start: State | None = None, *, iterations: int = _MOST) -> State:
+    def solve(
+        self, paths: Values, weight: float, start: State | None = None, *, watch: Callable[[int], None] | None = None
+    ) -> State:
         """The solution for `paths` (species, row, angle, column), um, at `weight` in units of `unit`, from `start` on.
 
-        It ends after `iterations` or where the maps change by less than 5e-4 of their size in a step.
+        It ends where the maps change by less than 5e-4 of their size in a step, or after 150; `watch` is told each step's number.
         """
         state = start or self._first(paths)
         y, p, r = state.maps.copy(), state.gradient.copy(), state.sign.copy()
@@ -88,7 +92,7 @@ class TotalVariation:
 
         def primal(part: slice) -> float:
             slope = self._slope(y[:, part], paths[:, part], part)
-            slope += _divergence(p, part) * mask
+            slope += divergence(p, part) * mask
             if self.nonnegative:
                 slope += _mix(self._unwhiten.T, r[:, part]) * mask
             change = -_convolve(slope, inverse)
@@ -99,7 +103,7 @@ class TotalVariation:
             return float(np.vdot(change, change))
 
         def dual(part: slice) -> None:
-            moved = _gradient(ahead, part)
+            moved = gradient(ahead, part)
             moved *= step
             moved += p[:, :, part]
             length = np.sqrt(np.einsum("dkryx,dkryx->ryx", moved, moved))
@@ -114,9 +118,11 @@ class TotalVariation:
                 r[:, part] += relaxation * (np.minimum(sign, 0) - r[:, part])
 
         with threadpool_limits(1), ThreadPoolExecutor(self.threads) as pool:
-            for done in range(iterations):
+            for done in range(_MOST):
                 change = sum(on_blocks(primal, rows, block_rows, pool))
                 on_blocks(dual, rows, block_rows, pool)
+                if watch:
+                    watch(done)
                 if done >= _FEWEST and change < _SETTLED**2 * size:
                     break
         return State(y, p, r)
@@ -198,16 +204,6 @@ def _weigh(information: Values, rays: Values) -> Values:
     return out
 
 
-def _laplacian(columns: int) -> Array:
-    """Squared size of the gradient of a wave (kz, ky, kx >= 0), infinite for the constant, which has none."""
-    ky, kx, kz = (
-        2 - 2 * np.cos(2 * np.pi * k) for k in (scipy.fft.fftfreq(columns), scipy.fft.rfftfreq(columns), scipy.fft.fftfreq(32))
-    )
-    out = kz[:, None, None] + ky[:, None] + kx
-    out[:, 0, 0] = np.inf
-    return np.asarray(out)
-
-
 def _mix(matrix: Values, maps: Values) -> Values:
     """Combinations of maps (species, ...)."""
     return np.asarray(np.tensordot(matrix, maps, axes=1), np.float32)
@@ -223,25 +219,4 @@ def _convolve(maps: Values, transfers: Values | Array) -> Values:
     for target, images, transfer in zip(out, maps, transfers, strict=True):
         for row, image in enumerate(images):
             target[row] = scipy.fft.irfft2(scipy.fft.rfft2(image) * transfer, size)
-    return out
-
-
-def _gradient(maps: Values, part: slice) -> Values:
-    """Forward differences (3, species, row of `part`, y, x), 0 at the far end of each axis."""
-    out = np.zeros((3, len(maps), part.stop - part.start, *maps.shape[2:]), np.float32)
-    here, after = maps[:, part], maps[:, part.start + 1 : part.stop + 1]
-    np.subtract(after, here[:, : after.shape[1]], out=out[0, :, : after.shape[1]])
-    np.subtract(here[:, :, 1:], here[:, :, :-1], out=out[1, :, :, :-1])
-    np.subtract(here[..., 1:], here[..., :-1], out=out[2, ..., :-1])
-    return out
-
-
-def _divergence(field: Values, part: slice) -> Values:
-    """The transpose of `_gradient`, (species, row of `part`, y, x) of a field (3, species, row, y, x)."""
-    z, y, x = field[:, :, part]
-    out: Values = -(z + y + x)
-    before = field[0, :, max(part.start - 1, 0) : part.stop - 1]
-    out[:, part.stop - part.start - before.shape[1] :] += before
-    out[:, :, 1:] += y[:, :, :-1]
-    out[..., 1:] += x[..., :-1]
     return out

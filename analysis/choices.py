@@ -41,8 +41,8 @@ class Analysis:
     algorithm: Annotated[
         Algorithm,
         Meta(
-            description="of the engine tomopy; 'art', 'osem', 'grad' and 'tikh' are left out, as they do not reproduce an analytic "
-            "particle, 'tv' and 'pml', as they have no rule for their weight"
+            description="of the engine tomopy; 'art', 'osem', 'grad' and 'tikh' are left out, as they do not reproduce an "
+            "analytic particle, 'tv' and 'pml', as they have no rule for their weight"
         ),
     ] = "gridrec"
     window: Annotated[
@@ -89,6 +89,8 @@ class Analysis:
             raise InputError(
                 f"analysis.engine: found {self.engine} with method joint, which has its own; allowed is fbp, or another method"
             )
+        if series and self.method == "joint":
+            raise InputError("analysis.method: found joint for a series, which sees one view; allowed is image; leave it out")
         if series and (self.align.is_wanted or self.prepare.rings != "none"):
             raise InputError(
                 "analysis: align and prepare.rings need a sample that turns; allowed for a series is none of them; leave them out"

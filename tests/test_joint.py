@@ -127,6 +127,12 @@ def test_joint_of_a_small_scan_is_better_and_as_honest(closed_loop):
     assert 0.4 < found["pull_std"] < 1.6
 
 
+def test_a_missing_wedge_costs_less_than_half(closed_loop):
+    wedge = {"scan__first_angle_deg": -60.0, "scan__last_angle_deg": 60.0, "scan__angles": 41}
+    image, found = (closed_loop("tiny", analysis__method=method, **wedge)[3]["phase_rmse"] for method in ("image", "joint"))
+    assert found < 0.5 * image
+
+
 def test_it_invents_no_phases(closed_loop):
     _, _, conclusion, scores = closed_loop("tiny", analysis__method="joint", front__kind="solid-solution", front__fraction=0.4)
     histogram = phase_histogram(conclusion.map)
@@ -137,4 +143,31 @@ def test_it_invents_no_phases(closed_loop):
 def test_joint_has_its_own_engine():
     with pytest.raises(InputError, match=r"analysis\.engine: found tomopy with method joint"):
         Analysis(method="joint", engine="tomopy").check()
+    with pytest.raises(InputError, match=r"analysis\.method: found joint for a series"):
+        Analysis(method="joint").check(series=True)
     assert set(pipeline.METHODS) == {"image", "projection", "joint"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seed", "kind"), [(21, "core-shell"), (22, "domino"), (23, "mosaic")])
+def test_low_dose(closed_loop, seed, kind):
+    """Seeds and fronts that no setting was chosen on."""
+    image, found = (
+        closed_loop("low-dose", seed=seed, front__kind=kind, analysis__method=method)[3] for method in ("image", "joint")
+    )
+    assert image["phase_rmse"] <= 0.17
+    assert found["phase_rmse"] <= 0.067
+    assert abs(found["bulk_fraction_error"]) < 0.005
+    # Neighbours share their errors: the spread of pulls is itself known to a third or so. Better said too large than too small.
+    assert 0.4 < found["pull_std"] < 1.2
+    assert found["coverage_95"] > 0.9
+
+
+@pytest.mark.slow
+def test_a_solid_solution_stays_one_phase_at_low_dose(closed_loop):
+    options = {"seed": 24, "front__kind": "solid-solution", "front__fraction": 0.4, "analysis__method": "joint"}
+    _, _, conclusion, scores = closed_loop("low-dose", **options)
+    histogram = phase_histogram(conclusion.map)
+    assert histogram is not None
+    assert not histogram.two_phases
+    assert abs(scores["phase_bias_interior"]) < 0.01

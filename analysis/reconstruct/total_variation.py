@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from .differences import divergence, gradient, laplacian
+from .iterative import noise_variance
 from .operators import Convolution, Projector, circulant, on_blocks
 
 Array = NDArray[np.float64]
@@ -32,6 +33,7 @@ _DUAL_STEP, _SIGN_STEP = 6.0, 1.2  # found by trial; they change the speed, not 
 _FLOOR = 2.0  # of the mean power: frequencies that views hardly see would take huge steps
 _SETTLED = 5e-4  # change of the maps in a step, of their size
 _FEWEST, _MOST = 8, 150  # after a change of weight the first steps only turn the dual
+_ROUNDING = 1e-10  # of the largest optical depth squared: no rays are known better
 
 
 @dataclass(frozen=True)
@@ -172,14 +174,23 @@ class TotalVariation:
 
 
 def total_variation(
-    optical_depth: Values, angles_rad: Array, *, center_px: float, pixel_um: float, variance: Values, weight: float = 1.0
+    optical_depth: Values,
+    angles_rad: Array,
+    *,
+    center_px: float,
+    pixel_um: float,
+    variance: Values | None = None,
+    weight: float = 1.0,
 ) -> Values:
     """The engine role: least squares with total variation, non-negative, (z, y, x) in 1/um.
 
-    `variance` (row, angle, column) of the rays; axes along which it does not change may be 1 long, and a ray that is NaN has no
-    weight. Of `weight`, in `TotalVariation.unit`, 0.5 to 3 are nearly as good, whatever the noise.
+    `variance` (row, angle, column) of the rays; axes along which it does not change may be 1 long, a ray that is NaN has no
+    weight, and without it all weigh alike and the noise is measured from them. Of `weight`, in `TotalVariation.unit`, 0.5 to 3
+    are nearly as good, whatever the noise.
     """
     known = np.isfinite(optical_depth)
+    if variance is None:
+        variance = np.maximum(noise_variance(optical_depth), _ROUNDING * np.nanmax(optical_depth) ** 2)[:, None, None]
     information = np.where(known, information_of(variance[None, None]), 0).astype(np.float32)
     problem = TotalVariation(information, Projector(angles_rad, optical_depth.shape[2], center_px=center_px, pixel_um=pixel_um))
     return np.asarray(problem.maps(problem.solve(np.where(known, optical_depth, 0)[None], weight))[0])

@@ -63,23 +63,24 @@ def map_noise(found: AmountMap) -> MapNoise | None:
     return MapNoise(size, np.asarray(np.linalg.cholesky(mixing), float), _amplitude(residual, flat, shape), shape)
 
 
-def scatter(measure: Callable[..., Array], *maps: AmountMap, count: int = _REPLICATES) -> Array:
-    """Covariance (n, n) of what `measure` (maps) -> (n,) finds, over `count` times more noise; NaN where it is not known."""
-    noises = [map_noise(one) for one in maps]
-    size = len(measure(*maps))
-    if None in noises:
-        return np.full((size, size), np.nan)
-    known = [noise for noise in noises if noise is not None]
+def scatter(measure: Callable[..., Array], found: Array, *maps: AmountMap, count: int = _REPLICATES) -> Array:
+    """Covariance (n, n) of what `measure` (maps) -> (n,) `found`, over `count` times more noise; NaN where it is not known.
+
+    Taken about what was found, so that what noise shifts is in it, too: as much more noise shifts once more as much.
+    """
+    known = [noise for noise in (map_noise(one) for one in maps) if noise is not None]
+    if len(known) < len(maps):
+        return np.full((len(found),) * 2, np.nan)
     if not any(noise.mixing[0, 0] > _SILENT for noise in known):  # truths: measured again they are the same
-        return np.zeros((size, size))
+        return np.zeros((len(found),) * 2)
     rng = np.random.default_rng(0)  # the replicates' own: maps give one answer
-    values = []
+    moved = []
     for _ in range(count):
         more = [
             replace(one, amounts=np.nan_to_num(one.amounts) + noise.draw(rng)) for one, noise in zip(maps, known, strict=True)
         ]
-        values.append(measure(*more))
-    return np.asarray(np.atleast_2d(np.cov(np.array(values).T)))
+        moved.append(measure(*more) - found)
+    return np.asarray(np.einsum("ki,kj->ij", moved, moved) / count)
 
 
 def _regions(amounts: Values, species: tuple[str, ...]) -> list[NDArray[np.bool_]]:

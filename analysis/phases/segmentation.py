@@ -99,7 +99,8 @@ def segment(found: AmountMap) -> Segmentation:
     """Outside, LFP, FP or mixed of every voxel, from its iron and x and their sigma alone.
 
     The chances of LFP, FP and mixed follow from the map's own histogram (`phase_histogram`), that of outside from iron below
-    0.5 with its sigma. Neighbours are not asked: at a high noise few voxels are sure, and the confidence says so.
+    0.5 with its sigma. Neighbours are not asked: at a high noise few voxels are sure, and the confidence says so. A voxel without
+    an answer is outside, with confidence 0.
     """
     histogram = phase_histogram(found)
     iron = np.nan_to_num(found.iron)
@@ -117,7 +118,8 @@ def segment(found: AmountMap) -> Segmentation:
     parts += 1e-12 * shares[:, None]  # far off every phase, as likely as before
     chances[1:, held] = inside[held] * parts / parts.sum(axis=0)
     labels = chances.argmax(axis=0).astype(np.uint8)
-    return Segmentation(labels, np.rint(100 * chances.max(axis=0)).astype(np.uint8), histogram)
+    known = np.isfinite(found.iron)
+    return Segmentation(labels, np.rint(100 * chances.max(axis=0) * known).astype(np.uint8), histogram)
 
 
 def _model(histogram: Histogram) -> tuple[Array, Array, float]:
@@ -150,7 +152,7 @@ def _densities(x: Array, sigma: Array, places: Array, width: float) -> Array:
 
 def _one_phase(x: Array, sigma: Array) -> float:
     """Largest log likelihood of one phase: any place, any width beyond the noise."""
-    place, width = float(np.mean(x)), float(np.std(x))
+    place, width = float(np.mean(x)), max(float(np.std(x)), _NARROWEST)
     for _ in range(_STEPS):
         total = sigma**2 + width**2
         place = float((x / total).sum() / (1 / total).sum())

@@ -21,7 +21,8 @@ _GRID_PX = 0.03  # rms error that the grid alone leaves, from analytic core-shel
 _OWN = 0.25  # share of the variance by rounding that no other direction has
 _MARGIN = 6  # voxels kept around the particle
 _FEWEST = 50  # voxels of a phase
-_ENOUGH = 4000  # places of a front, evenly taken, that a fit needs
+_ENOUGH = 2000  # places of a front, evenly taken, that a fit needs
+_ROUNDS, _THINNEST = 4, 0.5  # of the search for a metric, and its least thickness, voxels
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,10 @@ class Layer:
         return np.asarray(np.sqrt(np.diagonal(self.covariance)))
 
     def ratio(self, over: int | Sequence[int], under: int | Sequence[int]) -> tuple[float, float]:
-        """Mean thickness along some directions over that along others, and its sigma (first order)."""
-        a, b = (float(self.thickness_um[np.atleast_1d(some)].mean()) for some in (over, under))
-        return a / b, self._sigma(self._mean(over) / b - self._mean(under) * a / b**2)
+        """Mean thickness along some directions over that along others, and its sigma (first order); inf and NaN over nothing."""
+        a, b = (self.thickness_um[np.atleast_1d(some)].mean() for some in (over, under))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return float(a / b), self._sigma(self._mean(over) / b - self._mean(under) * a / b**2)
 
     def exceeds(self, over: int | Sequence[int], under: int | Sequence[int], factor: float) -> float:
         """By how many sigma the mean along some directions is more than `factor` times that along others.
@@ -67,9 +69,9 @@ class Layer:
 def shell_thickness(found: AmountMap, axes: ArrayLike, smoothing_px: float = 1.0) -> Layer | None:
     """FP shell thickness (3,) along `axes` (3 vectors in lab x, y, z), either side alike, or None where there is no front.
 
-    Each place of the front x = 0.5 has a depth d below the particle's surface and a normal n. A front
-    of speeds v_i along the axes has d^2 = sum t_i^2 n_i^2 with t_i its thickness along axis i (elliptical
-    front metric); t_i^2 is found by least squares, each place weighed by its area.
+    A front of speeds v_i along the axes reaches a place when it comes from the nearest place of the surface, with lengths counted
+    in t_i, its thickness along axis i (elliptical metric). There the surface has a normal n, and lies d along it from the front:
+    d^2 = sum t_i^2 n_i^2, which least squares solve for t_i^2; with these the nearest place is sought again, until they stay.
     """
     if not _has_front(smoothed(found, smoothing_px), found.species):
         return None
@@ -145,7 +147,7 @@ def _layer(measure: Callable[..., Array], smoothing_px: float, *maps: AmountMap)
     moved = measure(2 * smoothing_px, *cut) - found
     moved = np.where(np.isnan(moved), found, moved)
     rounding = (1 - _OWN) * np.outer(moved, moved) + _OWN * np.diag(moved**2)
-    covariance = scatter(lambda *ones: measure(smoothing_px, *ones), *cut)
+    covariance = scatter(lambda *ones: measure(smoothing_px, *ones), found, *cut)
     grid = (_GRID_PX * maps[0].voxel_um) ** 2 * np.eye(len(found))
     return Layer(found, covariance + rounding + grid)
 
@@ -159,13 +161,19 @@ def _metric_shell(found: AmountMap, axes: Array, smoothing_px: float) -> Array:
     particle = iron >= 0.5
     x = np.where(particle, np.nan_to_num(phase_fraction(amounts, found.species), nan=1.0), 1.0)
     outside, front = isosurface(iron), isosurface(without_specks(1 - x), particle)
-    some = slice(None, None, max(1, len(front.places) // _ENOUGH))
-    places = front.places[some]
-    nearest = cKDTree(outside.places).query(places)[1]
-    depth = np.einsum("ij,ij->i", places - outside.places[nearest], outside.normals[nearest])
-    along = (front.normals[some, ::-1] @ axes.T) ** 2
-    weighed = along * front.areas[some, None]
-    squares = np.linalg.solve(weighed.T @ along, weighed.T @ depth**2)
+    some, most = (
+        slice(None, None, max(1, len(one.places) // count)) for one, count in ((front, _ENOUGH), (outside, 4 * _ENOUGH))
+    )
+    places, areas = front.places[some, ::-1] @ axes.T, front.areas[some]
+    surface, normals = outside.places[most, ::-1] @ axes.T, outside.normals[most, ::-1] @ axes.T
+    squares = np.ones(3)
+    for _ in range(_ROUNDS):
+        scale = np.sqrt(np.maximum(squares, _THINNEST**2))
+        nearest = cKDTree(surface / scale).query(places / scale)[1]
+        depth = np.einsum("ij,ij->i", surface[nearest] - places, normals[nearest])
+        along = normals[nearest] ** 2
+        weighed = along * (areas / (along @ scale**2))[:, None]  # an error of d is one of d^2 / 2d
+        squares = np.linalg.solve(weighed.T @ along, weighed.T @ depth**2)
     return np.asarray(np.sqrt(np.maximum(squares, 0.0)) * found.voxel_um)
 
 

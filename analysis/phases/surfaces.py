@@ -33,7 +33,8 @@ def isosurface(field: Values, within: Mask | None = None) -> Surface:
     """Where `field` crosses 0.5 between neighbours, in voxels; normals point to lower values.
 
     A face of normal n is crossed |nx| + |ny| + |nz| times per unit of area by the lines of the grid, so that each crossing
-    stands for the inverse of that. With `within`, only crossings between two voxels of that mask.
+    stands for the inverse of that (1 % small on spheres, as normals are differences). With `within`, only crossings between two
+    voxels of that mask.
     """
     gradient = np.stack(np.gradient(gaussian_filter(field, 1.0)))
     above = field >= 0.5
@@ -78,8 +79,12 @@ def front_width_um(found: AmountMap, smoothing_px: float = 1.0) -> float | None:
 
 
 def both_phases(x: Values) -> bool:
-    """Whether both phases take at least 1 % of the voxels; the noise of one phase half way does not reach so far."""
-    return bool(x.size) and min(float((x < 0.25).mean()), float((x > 0.75).mean())) > 0.01
+    """Whether both phases take at least 1 % of the voxels, and together more than lie half way.
+
+    So one phase, or one x half way, is not two until noise alone gives the smoothed x a sigma of 0.3.
+    """
+    low, high = float((x < 0.25).mean()) if x.size else 0.0, float((x > 0.75).mean()) if x.size else 0.0
+    return min(low, high) > 0.01 and low + high > 0.5
 
 
 def smoothed(found: AmountMap, smoothing_px: float) -> Values:

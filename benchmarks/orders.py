@@ -1,21 +1,14 @@
-"""Image first against projection first: time of reconstruction and fit after preparation, error, and peak memory.
+"""Image first against projection first: time of reconstruction and fit after preparation, and error.
 
-    python benchmarks/orders.py [--repeats 3] [--rows 256] [--memory]
+    python benchmarks/orders.py [--repeats 3] [--rows 256]
 
 31 energies, 181 angles, 256 columns, fields and settings of the study `low-dose`. Times are side by side on the same rays, which
 stand ready in memory: 16 simulated rows, taken again and again until there are 256. Errors are those of the whole study.
-With --memory, each order analyzes a file of the full size in a process of its own.
 """
 
 import argparse
-import json
-import resource
-import subprocess
-import sys
-import tempfile
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -24,8 +17,6 @@ from analysis.order.model import energy_weights, model_of
 from analysis.pipeline import METHODS, analyze
 from analysis.prepare.normalize import Rays
 from analysis.prepare.prepared import Prepared, prepare
-from instrument.files.native import new_scan
-from instrument.measurement import Header
 from validation import load_study, score, simulate
 
 CHOICES = {
@@ -97,53 +88,11 @@ def errors(simulation):
         )
 
 
-def memory(simulation, rows):
-    """Peak memory of the command `analyze` on a file of the full size."""
-    scan, standards = middle(simulation.scan), simulation.standards
-    repeat = rows // ROWS
-    with tempfile.TemporaryDirectory() as text:
-        folder = Path(text)
-        shape = (rows, scan.columns)
-        header = Header(
-            scan.energies_eV, scan.angles_rad, scan.time_s, scan.pixels_um, scan.center_px, scan.exposure_s, shape, 20, 20
-        )
-        with new_scan(folder / "scan.h5", header) as target:
-            for name in ("projections", "flats", "darks"):
-                for i, frames in enumerate(getattr(scan, name)):
-                    getattr(target, name)[i] = np.tile(frames, (1, repeat, 1))
-        files = []
-        for standard in standards:
-            np.savetxt(folder / f"{standard.name}.txt", np.stack([standard.energies_eV, standard.mu], axis=1))
-            files.append(f"{standard.name}={folder / standard.name}.txt")
-        print("| order | peak memory (GB) | min |\n|---|---|---|")
-        for method in ("image", "projection"):
-            command = [sys.executable, __file__, "--one", method, text, *files]
-            told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
-            print(f"| {method} | {told['peak_GB']:.2f} | {told['minutes']:.1f} |", flush=True)
-
-
-def one(method, folder, files):
-    from validation.cli import main
-
-    start = time.perf_counter()
-    main(["analyze", f"{folder}/scan.h5", "--standards", *files, "--method", method, "-o", f"{folder}/{method}"])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-    print(json.dumps({"peak_GB": peak, "minutes": (time.perf_counter() - start) / 60}))
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--rows", type=int, default=256)
-    parser.add_argument("--memory", action="store_true", help="peak memory instead")
-    parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.one:
-        one(arguments.one[0], arguments.one[1], arguments.one[2:])
-    else:
-        simulated = simulate(load_study("low-dose", {}), threads=2)
-        if arguments.memory:
-            memory(simulated, arguments.rows)
-        else:
-            times(simulated, arguments.rows, arguments.repeats)
-            errors(simulated)
+    simulated = simulate(load_study("low-dose", {}), threads=2)
+    times(simulated, arguments.rows, arguments.repeats)
+    errors(simulated)

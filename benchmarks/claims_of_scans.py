@@ -95,13 +95,13 @@ def claim_2(size):
 def claim_8(size):
     """How many pixels, or voxels off the front, of a pure-phase core-shell look mixed, 0.2 < x < 0.8."""
     out = []
+    shape, voxel_um = fine_grid(load_study("isotropic", size))
+    axes = np.array([2.3, 1.9, 2.1])
+    whole, core = (voxelize([Ellipsoid((0.1, 0.0, -0.1), tuple(axes - t))], shape, voxel_um) for t in (0, 0.45))
     flat = {"scan.kind": "series", "scan.first_angle_deg": 0, "scan.angles": 1}
     for words, noise in (("without noise", CLEAN), ("with noise", {})):
         for name, kind, bound in (("2D pixels", flat, {"low": 0.3}), ("3D voxels off the front", {}, {"high": 0.1})):
             study = load_study("isotropic", size | noise | kind)
-            shape, voxel_um = fine_grid(study)
-            axes = np.array([2.3, 1.9, 2.1])
-            whole, core = (voxelize([Ellipsoid((0.1, 0.0, -0.1), tuple(axes - t))], shape, voxel_um) for t in (0, 0.45))
             simulation = recorded(study, np.stack([core, whole - core]))
             found = found_in(simulation, study)
             x = found.phase_fraction[_counted(overlay(simulation.truth, found).truth)]

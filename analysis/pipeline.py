@@ -38,7 +38,8 @@ class Conclusion:
 
     `design` (energy, unknown) is the fit's, species first; `spectra` the mean attenuation (energy,),
     1/um, of voxels found with x < 0.25 ('core') and x > 0.75 ('shell'), in a series the optical depth of such pixels; empty where
-    voxels have no spectra (method projection). `alignment` is None where nothing was to be aligned.
+    voxels have no spectra (methods projection, joint). `alignment` is None where nothing was to be aligned. `repaired_rays` of
+    the `rays` have a made-up value; `remarks` are sentences on what else was found before the fit.
     """
 
     map: AmountMap
@@ -47,8 +48,10 @@ class Conclusion:
     spectra: dict[str, Array]
     noise_slope_adu: float
     repaired_rays: int
+    rays: int
     reduced_chi2: float
     alignment: Alignment | None
+    remarks: tuple[str, ...] = ()
 
 
 def analyze(
@@ -98,5 +101,5 @@ def analyze(
     else:
         result, total = METHODS[settings.method](prepared, model, settings, threads=threads, progress=progress)
     slope = float(np.mean([noise.slope_adu for noise in prepared.noises]))
-    spectra = total.spectra()
-    return Conclusion(result, scan.energies_eV, model.design, spectra, slope, total.repaired, total.reduced_chi2, found)
+    judged = total.spectra(), slope, total.repaired, int(np.prod(scan.projections.shape)), total.reduced_chi2
+    return Conclusion(result, scan.energies_eV, model.design, *judged, found, prepared.border.remarks)

@@ -18,7 +18,7 @@ class Flag(IntFlag):
     """Bits of a result's `flags`."""
 
     NO_IRON = 1  # iron below 0.05: no phase fraction
-    REPAIRED = 2  # a ray through this slice was at or below the dark level
+    REPAIRED = 2  # a ray through this slice was at or below the dark level, struck by a stray particle, or of a dead pixel
     OUTSIDE = 4  # outside the cylinder that every view sees
     POOR_FIT = 8  # chi2 more than 5 sigma above its degrees of freedom
     UNEXPLAINED = 16  # the standards leave more than in all but 1 in 20 explained voxels of its kind: another phase, or chance

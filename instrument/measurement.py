@@ -69,6 +69,7 @@ class Header:
     darks: int
     start_s: float = 0.0
     notes: dict[str, Any] = field(default_factory=dict)
+    flats_s: Array | None = None
 
     def frames_shape(self, name: str) -> tuple[int, int, int, int]:
         """Shape (energy, frame, row, column) of the 'projections', 'flats' or 'darks'."""
@@ -88,6 +89,7 @@ class Header:
             self.center_px,
             self.exposure_s,
             self.start_s,
+            self.flats_s,
         )
 
     def in_memory(self) -> "Measurement":
@@ -102,8 +104,8 @@ class Measurement:
     projections (energy, angle, row, column), flats and darks (energy, n, row, column), counts;
     angles_rad (angle,), energies_eV (energy,); `time_s` (energy, angle) says when a projection was taken, s after the
     scan's start at `start_s` (s since 1970, UTC); `pixels_um` (energy,) is the pixel on the sample as the beamline
-    states it; `center_px` is the column of the rotation axis. Where all angles are equal the scan is a series:
-    projections taken one after the other in the same view.
+    states it; `center_px` is the column of the rotation axis; `flats_s` (energy, n) says when a flat was taken, as `time_s`, None
+    where nobody kept it. Where all angles are equal the scan is a series: projections taken one after the other in the same view.
     """
 
     energies_eV: Array
@@ -116,6 +118,7 @@ class Measurement:
     center_px: float
     exposure_s: float
     start_s: float = 0.0
+    flats_s: Array | None = None
 
     def __post_init__(self) -> None:
         found = tuple(self.projections.shape)
@@ -131,8 +134,13 @@ class Measurement:
             raise InputError(f"scan: pixels_um are {self.pixels_um}; allowed more than 0, one for each of {wanted[0]} energies")
         if self.time_s.shape != wanted:
             raise InputError(f"scan: time_s has shape {self.time_s.shape}; allowed {wanted}, one for each energy and angle")
-        for name, values in (("energies_eV", self.energies_eV), ("angles_rad", self.angles_rad), ("time_s", self.time_s)):
-            if not np.all(np.isfinite(values)):
+        if self.flats_s is not None and self.flats_s.shape != self.flats.shape[:2]:
+            raise InputError(
+                f"scan: flats_s has shape {self.flats_s.shape}; allowed {tuple(self.flats.shape[:2])}, one for each flat, or none"
+            )
+        for name in ("energies_eV", "angles_rad", "time_s", "flats_s"):
+            values = getattr(self, name)
+            if values is not None and not np.all(np.isfinite(values)):
                 raise InputError(f"scan: {name} hold values that are not finite")
 
     @property

@@ -124,6 +124,7 @@ def header_of(study: Study, ledger: Ledger) -> Header:
             "photons_detected_per_pixel": instrument.detected_photons,
             "scan_time_s": scan.time_s,
         },
+        scan.clock.flats_s,
     )
 
 

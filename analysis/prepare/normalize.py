@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .flats import Light
 from .noise import NoiseModel
 
 Array = NDArray[np.float64]
@@ -15,7 +16,8 @@ class Rays:
     """Optical depth of a block of rows, (row, angle, column).
 
     `variance` is each ray's own. `shared_variance` (row, column) comes from the averaged flats and
-    darks: one error for all angles, which makes rings. `repaired` (row,) counts rays at or below dark.
+    darks: one error for all angles, which makes rings. `repaired` (row,) counts rays whose value is made up: at or below dark,
+    struck by a stray particle, or of a pixel that sees no light.
     """
 
     optical_depth: Array
@@ -24,11 +26,11 @@ class Rays:
     repaired: NDArray[np.intp]
 
 
-def optical_depth(projections: NDArray[np.uint16], noise: NoiseModel, rows: slice) -> Rays:
-    """-ln of the flat-field-corrected transmission of `projections` (angle, row, column of `rows`).
+def optical_depth(projections: NDArray[np.uint16] | Array, noise: NoiseModel, rows: slice, light: Light | None = None) -> Rays:
+    """-ln of the flat-field-corrected transmission of `projections` (angle, row, column of `rows`), in the `light` of each view.
 
     A ray at or below the dark level has no logarithm: it is set to half a count and reported. Pixels that see no light get what
-    their neighbours in the row see.
+    their neighbours in the row see, and are reported.
     """
     dark, flat = noise.dark[rows], noise.flat[rows]
     counts = projections - dark
@@ -36,17 +38,20 @@ def optical_depth(projections: NDArray[np.uint16], noise: NoiseModel, rows: slic
     dark_rays = (counts <= 0) & ~dead
     counts = np.where(counts <= 0, 0.5, counts)
     depth = np.log(flat / counts)
+    if light is not None:
+        depth += np.log(light.ratio)
     variance = noise.variance(counts) / counts**2
     # The flats' error enters every angle alike; the darks' through light and flat with opposite sign.
     dark_lever = (1 / counts - 1 / flat).mean(axis=0)
-    shared = noise.variance(flat) / noise.flats / flat**2 + noise.dark_variance / noise.darks * dark_lever**2
+    flats = noise.variance(flat) / noise.flats / flat**2 if light is None else light.variance
+    shared = flats + noise.dark_variance / noise.darks * dark_lever**2
     for row in np.flatnonzero(dead.any(axis=1)):
         _bridge(dead[row], depth[:, row], variance[:, row], shared[row : row + 1])
     return Rays(
         depth.transpose(1, 0, 2),
         variance.transpose(1, 0, 2),
         shared,
-        dark_rays.sum(axis=(0, 2)),
+        (dark_rays | dead).sum(axis=(0, 2)),
     )
 
 

@@ -1,6 +1,6 @@
 """Frames made fit for reconstruction: what each energy's rays are, corrected and straightened."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from instrument.measurement import InputError, Measurement
 
+from .border import Border, no_border, open_beam
+from .flats import FlatSet, FlatsInTime, check_times, flat_sets, in_time
 from .geometry import Geometry, straight
 from .interpolation import noise_after, still_shared
 from .noise import NoiseModel, measure_noise
@@ -63,16 +65,17 @@ class Preparation:
 class Prepared:
     """A scan whose rays are read, repaired and straightened where they are wanted; nothing is kept.
 
-    `noises` (energy,) are measured from flats and darks, `border` (energy, angle) is the optical depth of the open beam,
-    `pattern` (energy, row, column) an error of each pixel that all views share.
+    `noises` (energy,) are measured from flats and darks, `border` is the open beam in each frame, `pattern` (energy, row, column)
+    an error of each pixel that all views share; `flats` (energy,) interpolate in time, if they do.
     """
 
     scan: Measurement
     settings: Preparation
     noises: list[NoiseModel]
-    border: Array
+    border: Border
     geometry: Geometry
     pattern: NDArray[np.float32]
+    flats: tuple[FlatsInTime, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -118,13 +121,15 @@ class Prepared:
         struck = None
         if settings.zinger_sigma:
             counts, struck = without_zingers(counts, noise, wide, settings.zinger_sigma)
-        found = optical_depth(counts, noise, wide)
+        light = self.flats[energy].light(noise, wide, views) if self.flats else None
+        found = optical_depth(counts, noise, wide, light)
         depth = found.optical_depth
-        depth -= self.border[energy, views][:, None] + self.pattern[energy, wide][:, None]
+        depth -= self.border.depth[energy, views][:, None] + self.pattern[energy, wide][:, None]
         depth = RINGS[settings.rings](depth)
         part = slice(rows.start - wide.start, rows.stop - wide.start)
         repaired = found.repaired if struck is None else found.repaired + struck
-        return Rays(depth[part], found.variance[part], found.shared_variance[part], repaired[part])
+        variance = found.variance[part] + self.border.variance[energy, views][:, None]
+        return Rays(depth[part], variance, found.shared_variance[part], repaired[part])
 
 
 def prepare(scan: Measurement, settings: Preparation | None = None) -> Prepared:
@@ -134,30 +139,29 @@ def prepare(scan: Measurement, settings: Preparation | None = None) -> Prepared:
         raise InputError(
             f"analysis.prepare.border_px: found {settings.border_px}; allowed is less than half of {scan.columns} columns"
         )
-    noises = []
+    times = check_times(scan) if settings.flats_in_time else None
+    noises: list[NoiseModel] = []
+    sets: list[list[FlatSet]] = []
     for i, energy in enumerate(scan.energies_eV):
         flats, darks = np.asarray(scan.flats[i]), np.asarray(scan.darks[i])
         if settings.zinger_sigma:
             flats, darks = (without_zingers_over_time(frames, settings.zinger_sigma) for frames in (flats, darks))
         noises.append(measure_noise(flats, darks, f"scan at {energy:g} eV"))
+        if times is not None:
+            sets.append(flat_sets(flats, times[i], scan.time_s[i], noises[i]))
     energies, angles = len(scan.energies_eV), len(scan.angles_rad)
-    border = np.zeros((energies, angles))
     scale, shape = scan.pixels_um[0] / scan.pixels_um, (scan.rows, scan.columns)
     prepared = Prepared(
         scan,
         settings,
         noises,
-        border,
+        no_border(energies, angles, scan.rows),
         straight(energies, angles, scan.center_px, scale),
         np.broadcast_to(np.float32(0), (energies, *shape)),
+        () if times is None else tuple(in_time(scan, sets)),
     )
     if settings.border_px:
-        border[:] = [_open_beam(prepared, i, settings.border_px) for i in range(energies)]
+        everywhere = slice(0, scan.rows)
+        found = [open_beam(prepared.on_detector(i, everywhere), noises[i], settings.border_px) for i in range(energies)]
+        prepared = replace(prepared, border=Border(*(np.array(part) for part in zip(*found, strict=True))))
     return prepared
-
-
-def _open_beam(prepared: Prepared, energy: int, border_px: int) -> Array:
-    """Optical depth of the columns at both sides, (angle,), by its median."""
-    columns = np.r_[0:border_px, -border_px:0]
-    rays = prepared.on_detector(energy, slice(0, prepared.scan.rows))
-    return np.asarray(np.median(rays.optical_depth[:, :, columns], axis=(0, 2)))

@@ -2,14 +2,11 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter
 
 from .noise import NoiseModel
 
 Array = NDArray[np.float64]
 Frames = NDArray[np.uint16]
-
-_NEIGHBOURS = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], bool)
 
 
 def without_zingers(counts: Frames, noise: NoiseModel, rows: slice, sigma: float) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
@@ -20,7 +17,7 @@ def without_zingers(counts: Frames, noise: NoiseModel, rows: slice, sigma: float
     """
     flat, dark = noise.flat[rows], noise.dark[rows]
     light = (counts - dark) / flat
-    highest = maximum_filter(light, footprint=_NEIGHBOURS[None], mode="nearest")
+    highest = _brightest_neighbour(light)
     spread = np.sqrt(noise.variance(highest * flat)) / flat
     struck = light > highest + sigma * spread
     out = counts.astype(float)
@@ -33,6 +30,17 @@ def without_zingers(counts: Frames, noise: NoiseModel, rows: slice, sigma: float
         ]
         out[view, row, column] = np.median(near) * flat[row, column] + dark[row, column]
     return out, struck.sum(axis=(0, 2))
+
+
+def _brightest_neighbour(light: Array) -> Array:
+    """Largest of the up to eight neighbours of each pixel in frames (angle, row, column)."""
+    beside = np.full_like(light, -np.inf)
+    np.maximum(beside[..., 1:], light[..., :-1], out=beside[..., 1:])
+    np.maximum(beside[..., :-1], light[..., 1:], out=beside[..., :-1])
+    across = np.maximum(beside, light)
+    np.maximum(beside[:, 1:], across[:, :-1], out=beside[:, 1:])
+    np.maximum(beside[:, :-1], across[:, 1:], out=beside[:, :-1])
+    return beside
 
 
 def without_zingers_over_time(frames: Frames, sigma: float) -> Array:

@@ -20,8 +20,9 @@ from .writing import new_hdf5, whole_files
 def new_scan(path: Path, header: Header) -> Iterator[Measurement]:
     """A native scan file to be filled frame by frame; it appears at `path` when the block ends."""
     with whole_file(path) as temporary, new_hdf5(temporary) as file:
-        for name in ("energies_eV", "angles_rad", "time_s", "pixels_um"):
-            file[name] = getattr(header, name)
+        for name in ("energies_eV", "angles_rad", "time_s", "pixels_um", "flats_s"):
+            if getattr(header, name) is not None:
+                file[name] = getattr(header, name)
         for name, value in header.notes.items():
             file[name] = value
         counts = {
@@ -66,6 +67,7 @@ def read(file: h5py.File) -> Measurement:
             "pixels_um": _within(file, "pixels_um", *PIXELS_UM),
             "time_s": values(file, "time_s", 2),
         }
+        flats_s = values(file, "flats_s", 2) if "flats_s" in file else None
         center_px, exposure_s, start_s = (_number(file, name) for name in ("center_px", "exposure_s", "start_s"))
     try:
         scan = Measurement(
@@ -76,6 +78,7 @@ def read(file: h5py.File) -> Measurement:
             center_px=center_px,
             exposure_s=exposure_s,
             start_s=start_s,
+            flats_s=flats_s,
         )
     except InputError as error:
         raise InputError(f"{path}: {error}") from error

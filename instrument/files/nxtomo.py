@@ -103,8 +103,10 @@ def _build(file: h5py.File, header: Header, i: int) -> tuple[Any, Any, Any]:
     detector["field_of_view"] = "Full"
     detector["x_rotation_axis_pixel_position"] = header.center_px - (header.shape[1] - 1) / 2
     _put(detector, "count_time", np.full(len(keys), header.exposure_s), "s")
-    # Start of each exposure; of darks and flats the scan keeps no time.
-    _put(detector, "start_time", np.concatenate([np.full(before, np.nan), times - half - header.start_s]), "s")
+    # Start of each exposure; of darks the scan keeps no time.
+    flats_s = np.full(header.flats, np.nan) if header.flats_s is None else header.flats_s[i]
+    starts_s = np.concatenate([np.full(header.darks, np.nan), flats_s - half, times - half - header.start_s])
+    _put(detector, "start_time", starts_s, "s")
     detector["start_time"].attrs["start"] = _iso(header.start_s)
     counts = detector.create_dataset("data", (len(keys), *header.shape), np.uint16)
     counts.attrs["interpretation"] = "image"
@@ -134,7 +136,7 @@ def read(file: h5py.File) -> list[Tomogram]:
     """The tomograms of an NXtomo file, one for each entry. Raises InputError where one is none.
 
     Frames of image_key 3 are left out, a pixel is the sample's where the file tells it, else the detector's. Times are
-    the detector's `start_time` and `count_time`; else the frames follow each other from the entry's start, at `count_time`.
+    the detector's `start_time` and `count_time`; else the projections follow each other from the entry's start, at `count_time`.
     """
     return [_read_entry(file, entry) for entry in entries(file)]
 
@@ -160,6 +162,7 @@ def _read_entry(file: h5py.File, entry: str) -> Tomogram:
     count_time = values(file, counted, file[counted].ndim).ravel() if isinstance(file.get(counted), h5py.Dataset) else np.empty(0)
     exposure_s = float(np.median(count_time)) if len(count_time) else np.nan
     axis = f"{detector}/x_rotation_axis_pixel_position"
+    time_s, flats_s = _times(file, entry, numbers[0], numbers[1], exposure_s)
     return Tomogram(
         path=Path(where),
         energy_eV=energy_eV(file, energy if energy in file else f"{entry}/beam/incident_energy"),
@@ -168,7 +171,8 @@ def _read_entry(file: h5py.File, entry: str) -> Tomogram:
         projections=Chosen(stored, numbers[0]),
         flats=Chosen(stored, numbers[1]),
         darks=Chosen(stored, numbers[2]),
-        time_s=_times(file, entry, numbers[0], exposure_s),
+        time_s=time_s,
+        flats_s=flats_s,
         exposure_s=exposure_s,
         center_px=_center(where, scalar(file, axis), stored.shape[2]) if axis in file else None,
     )
@@ -195,13 +199,17 @@ def _center(where: str, offset_px: float, columns: int) -> float:
     return (columns - 1) / 2 + offset_px
 
 
-def _times(file: h5py.File, entry: str, chosen: NDArray[np.intp], exposure_s: float) -> Array | None:
-    """Middle of each exposure, s since 1970, (angle,), or None."""
+def _times(
+    file: h5py.File, entry: str, projections: NDArray[np.intp], flats: NDArray[np.intp], exposure_s: float
+) -> tuple[Array | None, Array | None]:
+    """Middle of the exposure of projections and flats, s since 1970, (n,) each, or None."""
     wait, name = exposure_s if np.isfinite(exposure_s) else 0.0, f"{entry}/instrument/detector/start_time"
     if name in file:
         starts, since = dataset(file, name, 1), epoch_s(text(attribute(file[name], "start")))
-        if since is not None and len(starts) > chosen.max():
+        if since is not None and len(starts) > projections.max():
+            middles = np.asarray(starts[...], float) + (since + wait / 2)
             # NaN for frames whose time nobody kept is no damage, unless they are projections.
-            return np.asarray(starts[...], float)[chosen] + (since + wait / 2)
+            known = len(starts) > flats.max() and bool(np.isfinite(middles[flats]).all())
+            return middles[projections], middles[flats] if known else None
     begin = epoch_s(told(file.get(f"{entry}/start_time")))
-    return None if begin is None else np.asarray(begin + (np.arange(len(chosen)) + 0.5) * wait, float)
+    return None if begin is None else np.asarray(begin + (np.arange(len(projections)) + 0.5) * wait, float), None

@@ -146,6 +146,7 @@ def select(
         darks=window(scan.darks, range(scan.darks.shape[1])),
         pixels_um=scan.pixels_um[numbers] * bin,
         center_px=center,
+        flats_s=None if scan.flats_s is None else scan.flats_s[numbers],
     )
 
 

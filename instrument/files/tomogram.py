@@ -34,8 +34,8 @@ _LARGEST_PIXEL_RATIO = 1.1  # a zone plate's magnification follows the energy, b
 class Tomogram:
     """What a file says of one energy: projections, flats, darks (frame, row, column) counts, read when indexed.
 
-    `time_s` (angle,) are s since 1970, None where the file tells no time; `exposure_s` is NaN and `center_px`
-    None where it does not say.
+    `time_s` (angle,) and `flats_s` (flat,) are s since 1970, None where the file tells no time; `exposure_s` is NaN and
+    `center_px` None where it does not say.
     """
 
     path: Path
@@ -48,6 +48,7 @@ class Tomogram:
     time_s: Array | None = None
     exposure_s: float = np.nan
     center_px: float | None = None
+    flats_s: Array | None = None
 
 
 def _unit(file: h5py.File, name: str, allowed: dict[str, float]) -> str:
@@ -161,6 +162,7 @@ def joined(tomograms: Sequence[Tomogram]) -> Measurement:
     if not np.all(np.isfinite(times)):
         raise InputError(f"{first.path}: found times that are not finite; allowed are s since 1970; remove them")
     start_s = float(times.min())
+    flats = [tomogram.flats_s for tomogram in ordered if tomogram.flats_s is not None]
     columns = int(first.projections.shape[2])
     return Measurement(
         energies_eV=np.array([tomogram.energy_eV for tomogram in ordered]),
@@ -173,6 +175,7 @@ def joined(tomograms: Sequence[Tomogram]) -> Measurement:
         center_px=(columns - 1) / 2 if first.center_px is None else first.center_px,
         exposure_s=first.exposure_s,
         start_s=start_s,
+        flats_s=np.stack(flats) - start_s if len(flats) == len(told) == len(ordered) else None,
     )
 
 

@@ -226,6 +226,19 @@ def test_scores_are_null_where_nothing_can_be_said():
     assert few.pop("capacity_mAh_per_g") == pytest.approx(140)
     assert set(few.values()) == {None}
     assert set(_charge_scores(straight(), ball(noise=0.1), 60.0)) == set(none)
+    empty = _charge_scores(straight(), dataclasses.replace(ball(), amounts=0 * ball().amounts), 60.0)
+    assert empty["plateau_V"] == pytest.approx(3.45)
+    assert empty["imaged_less_counted"] is None
+
+
+def test_a_record_too_short_for_a_plateau_says_so():
+    from validation.report import _charge_words
+    from validation.run import _charge_scores
+
+    assert _charge_words(_charge_scores(straight(n=5), ball(noise=0.1), 60.0)) == "The record is too short for a plateau."
+    unknown = _charge_words(_charge_scores(straight(), dataclasses.replace(ball(), phase_fraction_sigma=None), 60.0))
+    assert "plateau 3.4500 ±" in unknown
+    assert "overpotential" not in unknown
 
 
 def test_impossible_smoothing_is_refused():
@@ -247,6 +260,13 @@ def test_the_command_prints_it_and_the_run_scores_it(tmp_path, capsys):
     assert 0 < scores["plateau_sigma_V"] < 1e-3
     assert scores["overpotential_V"] == pytest.approx(scores["plateau_V"] - 3.422, abs=2e-3)
     assert abs(scores["imaged_less_counted"]) < 5 * scores["imaged_less_counted_sigma"]
+    assert scores["imaged_less_counted"] == pytest.approx(scores["bulk_fraction_found"] - scores["charge_fraction"], abs=0.02)
+    page = (folder / "report.html").read_text()
+    assert f"plateau {scores['plateau_V']:.4f} ±" in page
+    assert f"overpotential {scores['overpotential_V']:.4f} ±" in page
+    assert f"imaged less counted {scores['imaged_less_counted']:.4f} ±" in page
+    for name in ("plateau_sigma_V", "plateau_rise_V", "overpotential_sigma_V", "imaged_less_counted_sigma"):
+        assert f"<code>{name}</code>" in page
     standards = [f"{name}={folder / 'standards' / name}.txt" for name in ("LFP", "FP")]
     call = ["analyze", str(folder / "scan.h5"), "--standards", *standards, "-o", str(tmp_path / "out"), "--charge"]
     assert main([*call, str(folder / "charge.csv")]) == 0

@@ -150,7 +150,23 @@ sample, {"each particle at its own state" if study.charging.imaged == "own" else
         else ""
     }. Population, diffusivity and
 resistance of the cell are guesses.</figcaption></figure>
+<p>{_charge_words(scores)}</p>
 """
+
+
+def _charge_words(scores: dict[str, Any]) -> str:
+    """What the record says, and the image against it, each with its sigma, as far as it is known."""
+    values = (
+        ("plateau", "plateau_V", "plateau_sigma_V", " V"),
+        ("overpotential", "overpotential_V", "overpotential_sigma_V", " V"),
+        ("imaged less counted", "imaged_less_counted", "imaged_less_counted_sigma", " of the iron"),
+    )
+    parts = [
+        f"{words} {scores[name]:.4f} ± {scores[sigma]:.1g}{unit}"
+        for words, name, sigma, unit in values
+        if scores[name] is not None and scores[sigma] is not None
+    ]
+    return html.escape(f"Of the record: {'; '.join(parts)}.") if parts else "The record is too short for a plateau."
 
 
 def _number(value: Any) -> str:

@@ -119,8 +119,8 @@ def _charge_scores(curve: ChargeCurve | None, found: AmountMap, scan_s: float) -
     except InputError:  # a charge of a few samples is no error of the study
         return out | dict.fromkeys((*names, *balances))
     out |= {name: getattr(findings, name) for name in names}
-    spread = float(np.sqrt((balance.sigma**2).sum()) / len(balance.sigma))
-    return out | dict(zip(balances, (float(balance.difference.mean()), spread), strict=True))
+    values = balance.difference.mean(), np.sqrt((balance.sigma**2).sum()) / len(balance.sigma)
+    return out | {name: float(value) if np.isfinite(value) else None for name, value in zip(balances, values, strict=True)}
 
 
 def _shells(conclusion: Conclusion, rotation: Any) -> dict[str, float | None]:

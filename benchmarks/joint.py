@@ -22,7 +22,7 @@ from analysis.result import AmountMap, phase_fraction
 from validation import Simulation, Study, analyze, load_study, score, simulate
 from validation.scores import overlay
 
-SMALL = {"scan.rows": 96, "scan.columns": 128, "particle.semi_axes_um": [2.4, 1.9, 2.1]}
+SMALL = {"scan.rows": 72, "scan.columns": 96, "particle.semi_axes_um": [2.0, 1.6, 1.8]}
 EVENLY = {"front.speed": [1.0, 1.0, 1.0]}
 DOSES = {f"{photons:g} photons": {"beam.photons_per_pixel": photons} for photons in (1e3, 1e4, 1e5)}
 FRONTS = {
@@ -34,7 +34,7 @@ FRONTS = {
     "solid solution": {"front.kind": "solid-solution", "front.fraction": 0.4},
 }
 # Shells of so many voxels of 60 nm all round the small particle: 1 - (1 - t / a)(1 - t / b)(1 - t / c).
-THIN = {f"shell of {voxels} voxels": EVENLY | {"front.fraction": share} for voxels, share in ((1, 0.083), (2, 0.161), (3, 0.235))}
+THIN = {f"shell of {voxels} voxels": EVENLY | {"front.fraction": share} for voxels, share in ((1, 0.098), (2, 0.189), (3, 0.273))}
 WEDGE = {
     "full half turn": {},
     "60 degrees missing": {"scan.first_angle_deg": -60.0, "scan.last_angle_deg": 60.0, "scan.angles": 121},
@@ -120,10 +120,10 @@ def made(seed: int, changes: dict, size: dict) -> tuple[Study, Simulation]:
 
 
 TABLES: dict[str, Callable[[dict], Iterator[str]]] = {
-    "doses": lambda size: compared(DOSES, (11, 12), size),
+    "doses": lambda size: compared(DOSES, (11,), size),
     "fronts": lambda size: compared(FRONTS, (13,), size),
     "thin": lambda size: compared(THIN, (14,), size),
-    "wedge": lambda size: compared(WEDGE, (15, 16), size),
+    "wedge": lambda size: compared(WEDGE, (15,), size),
     "weight": lambda size: chosen(
         DOSES | {"domino": FRONTS["domino"], "60 degrees missing": WEDGE["60 degrees missing"]}, (17,), size
     ),

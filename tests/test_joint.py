@@ -105,7 +105,7 @@ def test_missing_rays_say_nothing():
     assert np.sqrt(np.mean((found - truth) ** 2)) < 0.06
 
 
-@pytest.mark.parametrize("noise", [0.3, 1.0, 3.0])
+@pytest.mark.parametrize("noise", [0.5, 3.0])
 def test_the_weight_from_the_data_is_near_the_best(noise):
     truth = ball_with_core(16)
     paths, covariance = measured(truth, seed=3, covariance=noise**2 * COVARIANCE)

@@ -5,15 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .noise import NoiseModel, power_spectrum
+from .noise import NoiseModel
 from .normalize import Rays
 
 Array = NDArray[np.float64]
 
-_MEDIAN = np.pi / 2  # variance of a median over that of a mean
 _TELLING = 0.1  # of the sample's depth: what is darker at the border may be sample
 _SIGMAS = 5.0
-_SIZE = 64  # frequencies
 
 
 @dataclass(frozen=True)
@@ -58,13 +56,24 @@ def open_beam(rays: Rays, noise: NoiseModel, border_px: int) -> tuple[Array, Arr
     """
     columns = np.r_[0:border_px, -border_px:0]
     depth = rays.optical_depth[:, :, columns]
-    pixels = depth.shape[0] * depth.shape[2]
-    # Noise that neighbours share does not average out as if it were each one's own.
-    together = power_spectrum(noise.correlation, _SIZE)[0] ** 2
-    own = rays.variance[:, :, columns].mean(axis=(0, 2)) + rays.shared_variance[:, columns].mean()
+    size, angles = depth[:, 0].size, depth.shape[1]
+    own, shared = rays.variance[:, :, columns].mean(axis=(0, 2)), float(rays.shared_variance[:, columns].mean())
+    together = _neighbours(noise.correlation, len(depth), border_px)
     rows = depth.mean(axis=(1, 2))
     excess = rows - np.median(rows)
-    chance = np.sqrt(own.mean() * together / depth[0].size + rays.shared_variance[:, columns].mean() / depth.shape[2])
+    chance = np.sqrt((own.mean() / angles + shared) * together / len(columns))
     typical = float(np.quantile(rays.optical_depth.mean(axis=1), 0.9) - np.median(rows))
     sample = np.where(excess > _SIGMAS * chance, excess, 0.0) / typical if typical > 0 else np.zeros_like(excess)
-    return np.median(depth, axis=(0, 2)), _MEDIAN * together * own / pixels, sample
+    return np.median(depth, axis=(0, 2)), (own + shared) * together / size, sample
+
+
+def _neighbours(correlation: Array, rows: int, columns: int) -> float:
+    """Variance of the median of `rows` x `columns` normal pixels, times their number, over that of a pixel.
+
+    The signs of two pixels with correlation r are correlated by 2 / pi arcsin(r) (Sheppard, Phil. Trans. A 192 (1899) 101), and
+    the median goes by signs: pi / 2 for white noise. `correlation` (lag,) holds along rows and columns alike.
+    """
+    lags = np.arange(1 - len(correlation), len(correlation))
+    rho = correlation[np.abs(lags)]
+    share = [np.maximum(1 - np.abs(lags) / count, 0) for count in (rows, columns)]
+    return float((np.outer(*share) * np.arcsin(np.clip(np.outer(rho, rho), -1, 1))).sum())

@@ -21,9 +21,9 @@ SMALL: dict[str, object] = {"scan.columns": 56, "scan.rows": 44, "scan.pixel_um"
 
 @dataclass(frozen=True)
 class Finding:
-    """A number that a claim stands on, between `low` and `high`."""
+    """A number that a claim, or something else promised, stands on, between `low` and `high`."""
 
-    claim: int
+    claim: int | str
     what: str
     value: float
     low: float = -np.inf

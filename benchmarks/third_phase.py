@@ -127,13 +127,15 @@ def findings(size, radii_um=GRAINS_um, spectra=tuple(SPECTRA)):
             words = f"{spectrum}, grains of {radius_um:g} um"
             recall, alarms = ({"low": 0.9}, {"high": 0.05}) if radius_um >= RESOLVED_um else ({}, {})
             outer = one.depth_um < SHALLOW_um
-            yield Finding(0, f"{words}: recall over {one.foreign.sum()} voxels", one.recall(), **recall)
-            yield Finding(0, f"{words}: recall less than {SHALLOW_um} um below the surface", one.recall(outer))
-            yield Finding(0, f"{words}: recall deeper", one.recall(~outer))
-            yield Finding(0, f"{words}: false alarms over {one.explained.sum()} voxels", one.alarms(), **alarms)
-            yield Finding(0, f"{words}: false alarms less than {SHALLOW_um} um below the surface", one.alarms(outer))
+            yield Finding("third phase", f"{words}: recall over {one.foreign.sum()} voxels", one.recall(), **recall)
+            yield Finding("third phase", f"{words}: recall less than {SHALLOW_um} um below the surface", one.recall(outer))
+            yield Finding("third phase", f"{words}: recall deeper", one.recall(~outer))
+            yield Finding("third phase", f"{words}: false alarms over {one.explained.sum()} voxels", one.alarms(), **alarms)
+            yield Finding("third phase", f"{words}: false alarms less than {SHALLOW_um} um below the surface", one.alarms(outer))
     none = flagged(spectra[0], radii_um[0], size, share=0.0)
-    yield Finding(0, f"no third phase: flagged of {none.explained.sum()} voxels", none.alarms(), high=0.05, control=True)
+    yield Finding(
+        "third phase", f"no third phase: flagged of {none.explained.sum()} voxels", none.alarms(), high=0.05, control=True
+    )
 
 
 if __name__ == "__main__":

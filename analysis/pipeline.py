@@ -80,7 +80,10 @@ def analyze(
         constraint = settings.constraint
         return model_of(standards, scan, weights, background=background, constraint=constraint, offset_eV=offset_eV)
 
-    offset = 0.0 if foil is None else foil_offset(foil)[0]
+    offset, remarks = 0.0, prepared.border.remarks
+    if foil is not None:
+        offset, sigma = foil_offset(foil)
+        remarks += (f"the foil's edge says that true energies are {offset:+.3f} eV from the scan's, sigma {sigma:.2g} eV",)
     found = None
     if settings.align.is_wanted:
         # The standards alone: matter without iron would let a frame's error hide in it.
@@ -102,4 +105,4 @@ def analyze(
         result, total = METHODS[settings.method](prepared, model, settings, threads=threads, progress=progress)
     slope = float(np.mean([noise.slope_adu for noise in prepared.noises]))
     judged = total.spectra(), slope, total.repaired, int(np.prod(scan.projections.shape)), total.reduced_chi2
-    return Conclusion(result, scan.energies_eV, model.design, *judged, found, prepared.border.remarks)
+    return Conclusion(result, scan.energies_eV, model.design, *judged, found, remarks)

@@ -145,6 +145,106 @@ def test_requirements_set_the_exit_status(tmp_path, expression, status):
     assert main(["run", "tiny", "-o", str(tmp_path / "r"), "--require", expression]) == status
 
 
+def analysis_of(run, *options):
+    standards = [f"{name}={run / 'standards' / name}.txt" for name in ("LFP", "FP")]
+    return ["analyze", str(run / "scan.h5"), "--standards", *standards, *options]
+
+
+def test_analyze_says_what_it_found_and_repaired(tiny_run, tmp_path, capsys):
+    wanted = [
+        "--align",
+        "center,shifts,magnification=free,roll,rings,energy",
+        "--zingers",
+        "6",
+        "--border",
+        "3",
+        "--flats-in-time",
+    ]
+    assert main(analysis_of(tiny_run, *wanted, "-o", str(tmp_path / "aligned"))) == 0
+    told = capsys.readouterr().out
+    names = ("rotation axis", "shifts of frames", "magnification", "tilt of the axis", "rings", "energy offset", "repaired rays")
+    for words in (*names, "passes, the last by", "the open beam differs"):
+        assert words in told
+    assert "nan" not in told
+    assert told.count("sigma") >= 6
+
+
+@pytest.mark.parametrize("method", ["projection", "joint"])
+def test_each_method_has_its_report_and_its_analysis(method, tmp_path, capsys):
+    small = ["--set", "scan.rows=24", "--set", "scan.columns=32", "--set", "scan.pixel_um=0.2", "--set", "scan.angles=31"]
+    assert main(["run", "tiny", *small, "--method", method, "-o", str(tmp_path / "run")]) == 0
+    assert (tmp_path / "run" / "report.html").read_text().count("data:image/png;base64,") == 2
+    assert main(analysis_of(tmp_path / "run", "--method", method, "-o", str(tmp_path / "out"))) == 0
+    with h5py.File(tmp_path / "run" / "result.h5") as one, h5py.File(tmp_path / "out" / "result.h5") as two:
+        assert np.array_equal(one["amounts"][...], two["amounts"][...])
+    assert "rotation axis" not in capsys.readouterr().out
+
+
+def test_a_report_shows_what_alignment_found(tmp_path):
+    """A stage's line for it, and a picture; scan.h5 is closed by then."""
+    changes = ["analysis.align.shifts=true", "analysis.align.magnification=linear", "analysis.align.passes=2"]
+    options = [part for change in changes for part in ("--set", change)]
+    assert main(["run", "tiny", *options, "-o", str(tmp_path / "run")]) == 0
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Repaired and aligned" in page
+    assert page.count("data:image/png;base64,") == 3
+    assert json.loads((tmp_path / "run" / "scores.json").read_text())["shifts_error_px"] > 0
+
+
+def test_a_foil_says_where_the_scale_of_energy_lies(tiny_run, tmp_path, capsys):
+    energies = np.arange(7100.0, 7125.0, 0.25)
+    mu = 0.5 + np.arctan((energies - 7112.5) / 1.0) / np.pi
+    (tmp_path / "foil.txt").write_text("\n".join(f"{e:g} {m:.6f}" for e, m in zip(energies, mu, strict=True)))
+    assert main(analysis_of(tiny_run, "--foil", str(tmp_path / "foil.txt"), "-o", str(tmp_path / "out"))) == 0
+    assert "the foil's edge says that true energies are -0.500 eV from the scan's" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--method", "both"], "analysis.method is 'both'; allowed is 'image', 'projection', 'joint'"),
+        (["--engine", "astra"], "analysis.engine is 'astra'"),
+        (["--method", "joint", "--engine", "tv"], "analysis.engine"),
+        (["--method", "joint", "--constraint", "mixture"], "analysis.constraint"),
+        (["--weights", "ray"], "analysis.weights"),
+        (["--align", "centre"], "--align: found 'centre'; allowed are center, shifts"),
+        (["--align", "magnification=quadratic"], "--align"),
+        (["--align", "magnification="], "--align"),
+        (["--align", "shifts=true"], "--align"),
+        (["--align", ""], "--align"),
+        (["--align", "energy", "--foil", "standards/LFP.txt"], "beside a foil"),
+        (["--foil", "standards/LFP.txt"], "foil"),
+        (["--foil", "nowhere.txt"], "nowhere.txt"),
+        (["--zingers", "many"], "--zingers"),
+        (["--zingers", "-1"], "analysis.prepare.zinger_sigma is -1.0; allowed is"),
+        (["--rings", "wavelet"], "analysis.prepare.rings is 'wavelet'; allowed is 'none', 'mean', 'sorting'"),
+        (["--border", "24"], "less than half of 48 columns"),
+        (["--border", "2.5"], "--border"),
+    ],
+)
+def test_wishes_that_cannot_be_end_with_one_line(tiny_run, options, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tiny_run)
+    assert main(analysis_of(tiny_run, *options, "-o", str(tmp_path / "out"))) == 2
+    told = capsys.readouterr().err
+    assert words in told
+    assert told.startswith("txm-twin: ")
+    assert told.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_nested_tables_of_the_analysis_are_described(capsys):
+    assert main(["studies", "--show", "default"]) == 0
+    told = capsys.readouterr().out
+    for words in (
+        "[analysis.prepare]",
+        "zinger_sigma = 0.0",
+        "allowed >= 0, <= 100; default 0.0",
+        "[analysis.align]",
+        "passes = 8",
+    ):
+        assert words in told
+
+
 def bad(arguments, tmp_path, cwd=None):
     """Run as a user would; status 2, one line on standard error, no traceback, nothing written."""
     before = sorted(tmp_path.rglob("*"))
@@ -170,6 +270,8 @@ def bad(arguments, tmp_path, cwd=None):
         (["run", "tiny", "--set", "particle.semi_axes_um=[9, 9, 9]"], "field of view"),
         (["run", "tiny", "--set", "scan.energies_eV=[7120, 7130]"], "2 energies for 3 unknowns"),
         (["run", "tiny", "--engine", "astra"], "analysis.engine"),
+        (["run", "tiny", "--method", "both"], "analysis.method is 'both'; allowed is 'image', 'projection', 'joint'"),
+        (["run", "tiny", "--method", "joint", "--engine", "tv"], "analysis.engine"),
         (["run", "tiny", "--threads", "0"], "--threads"),
         (["run", "tiny", "--require", "phase_rmse ~ 1"], "--require"),
         (["run", "tiny", "--require", "phase_rsme < 1"], "phase_rsme"),

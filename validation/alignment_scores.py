@@ -62,7 +62,10 @@ def alignment_scores(study: Study, scan: Measurement, found: Alignment | None) -
 
 
 def what_happened(study: Study, scan: Measurement) -> tuple[Geometry, Array]:
-    """Where the image of each projection really lay, and at which energy (energy, view), eV, it was taken."""
+    """Where the image of each projection really lay, and at which energy (energy, view), eV, it was taken.
+
+    The arrays of `scan` may be closed.
+    """
     shape = (len(scan.energies_eV), len(scan.angles_rad))
     shifts, energies, scale = np.zeros((*shape, 2)), np.zeros(shape), np.ones(shape[0])
     clock, oversampling = study.scan.clock, study.scan.oversampling
@@ -73,7 +76,7 @@ def what_happened(study: Study, scan: Measurement) -> tuple[Geometry, Array]:
             real = happened(study.instrument, frame)
             shifts[i, k], energies[i, k] = real.shift_um / scan.pixel_um, real.energy_eV
             scale[i], roll = real.scale, real.roll_rad
-    return Geometry(shifts, scale / scale[0], roll, (scan.columns - 1) / 2), energies
+    return Geometry(shifts, scale / scale[0], roll, (study.scan.columns - 1) / 2), energies
 
 
 def remaining(found: Geometry, true: Geometry, angles_rad: Array) -> tuple[Array, float]:

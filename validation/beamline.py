@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -19,7 +20,8 @@ from instrument.measurement import Measurement, Spectrum
 from phantom import InputError
 
 from .files import write_map
-from .study import spectrum_path
+from .findings import aligned, repairs
+from .study import explain, spectrum_path
 
 Progress = Callable[[str, int, int], None]
 
@@ -40,23 +42,21 @@ def analyze_files(
     standards: list[str],
     folder: Path,
     wishes: Wishes,
-    choices: dict[str, str],
+    settings: Analysis,
     *,
+    foil: str | None = None,
     charge: Path | None = None,
     threads: int = 1,
     progress: Progress | None = None,
 ) -> list[str]:
     """`folder`/result.h5 of a scan; lines that say what was found. Raises InputError for what cannot be analyzed."""
-    try:
-        settings = msgspec.convert(msgspec.to_builtins(Analysis()) | choices, Analysis)
-    except msgspec.ValidationError as error:
-        raise InputError(f"analyze: {error}; txm-twin studies --show default says what is allowed") from None
     spectra = [_standard(text) for text in standards]
+    iron = None if foil is None else _spectrum("foil", foil)
     curve = None if charge is None else read_charge(charge)
     charged = None if curve is None else charge_findings(curve)
     with open_any(scans) as whole:
         scan = selected(whole, wishes)
-        conclusion = analyze(scan, spectra, settings, threads=threads, progress=progress)
+        conclusion = analyze(scan, spectra, settings, foil=iron, threads=threads, progress=progress)
         told = _scan_in_words(scan)
         scan_s = float(scan.time_s.max() + scan.exposure_s / 2)
     try:
@@ -65,9 +65,51 @@ def analyze_files(
         raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another folder with -o") from error
     write_map(folder / "result.h5", conclusion.map)
     lines = ["", told, *_findings(conclusion)]
+    lines += [f"  {name:<23}{text}" for name, text in (*repairs(conclusion), *aligned(conclusion.alignment, settings.align))]
     if curve is not None and charged is not None:
         lines += _charge_in_words(charged, charge_balance(conclusion.map, curve, scan_s))
     return [*lines, f"  result: {folder / 'result.h5'}"]
+
+
+def settings_of(options: dict[str, Any]) -> Analysis:
+    """The analysis that options of the command line ask for, by the option's name. Raises InputError for what is not allowed."""
+    names = ("method", "engine", "window", "background", "constraint", "weights")
+    prepare = {"zinger_sigma": "zingers", "rings": "rings", "border_px": "border", "flats_in_time": "flats_in_time"}
+    given = {
+        **_given(options, {name: name for name in names}),
+        "prepare": _given(options, prepare),
+        "align": {} if options.get("align") is None else _align(options["align"]),
+    }
+    complete = msgspec.to_builtins(Analysis())
+    for name, value in given.items():
+        complete[name] = complete[name] | value if isinstance(value, dict) else value
+    try:
+        settings = msgspec.convert(complete, Analysis)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{explain(str(error), complete, Analysis, 'analysis.')}; see txm-twin analyze --help") from None
+    settings.check()
+    return settings
+
+
+def _given(options: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    return {name: options[option] for name, option in names.items() if options.get(option) is not None}
+
+
+def _align(text: str) -> dict[str, Any]:
+    """Settings of `analysis.align` from "center,shifts,magnification=free": what is named is sought."""
+    found: dict[str, Any] = {}
+    for word in text.split(","):
+        name, equals, value = (part.strip() for part in word.partition("="))
+        if name == "magnification" and value in ("", "linear", "free") and bool(value) == bool(equals):
+            found[name] = value or "linear"
+        elif name in ("center", "shifts", "roll", "rings", "energy") and not equals:
+            found[name] = True
+        else:
+            raise InputError(
+                f"--align: found {word.strip()!r}; allowed are center, shifts, magnification, magnification=linear, "
+                "magnification=free, roll, rings, energy, with commas between"
+            )
+    return found
 
 
 def selected(scan: Measurement, wishes: Wishes) -> Measurement:
@@ -95,6 +137,10 @@ def _standard(text: str) -> Spectrum:
     name, equals, place = text.partition("=")
     if not equals or not name or not place:
         raise InputError(f"--standards: found {text!r}; allowed is NAME=FILE, such as LFP=standards/LFP.txt")
+    return _spectrum(name, place)
+
+
+def _spectrum(name: str, place: str) -> Spectrum:
     path, column = spectrum_path(place) or (Path(place), None)
     return read_spectrum(path, name, column)
 

@@ -7,9 +7,11 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from phantom.errors import InputError
+
+from .arguments import parser
 
 if TYPE_CHECKING:
     from .study import Study
@@ -25,8 +27,8 @@ def main(argv: list[str] | None = None) -> int:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as after Ctrl-C
     try:
-        arguments = _parser().parse_args(argv)
-        return int(arguments.command(arguments))
+        arguments = parser().parse_args(argv)
+        return _COMMANDS[arguments.command](arguments)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
@@ -47,81 +49,6 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("txm-twin: interrupted; nothing was written", file=sys.stderr)
         return 130
-
-
-class _Parser(argparse.ArgumentParser):
-    """argparse with errors of one line."""
-
-    def error(self, message: str) -> Any:
-        raise InputError(f"{message}; see {self.prog} --help")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="txm-twin", description="A digital twin of full-field TXM XANES tomography of battery particles.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
-
-    run = commands.add_parser("run", help="the closed loop: simulate, analyze, score, report")
-    _study_arguments(run)
-    run.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder of the run (default run-NAME)")
-    run.add_argument("--method", help="order of the analysis' steps (analysis.method)")
-    run.add_argument("--engine", help="reconstruction engine (analysis.engine)")
-    run.add_argument("--threads", type=int, help="worker threads (default: all cores); results do not depend on it")
-    run.add_argument("--dry-run", action="store_true", help="say time, memory, disk and dose, and stop")
-    run.add_argument(
-        "--require",
-        action="append",
-        default=[],
-        metavar="EXPR",
-        help="a score, < <= > >=, a number: 'abs(pull_mean) < 0.1'; repeatable",
-    )
-    run.set_defaults(command=_run)
-
-    simulate = commands.add_parser("simulate", help="scan files, standards and charge curve, and the truth")
-    _study_arguments(simulate)
-    simulate.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder of the files")
-    simulate.add_argument("--format", default="native", help="layout of the scan: native, fxi, dxchange, 32id, nxtomo, mantis")
-    simulate.add_argument("--blind", type=Path, metavar="DIR", help="another folder for truth and study")
-    simulate.add_argument("--threads", type=int, help="worker threads (default: all cores); results do not depend on it")
-    simulate.set_defaults(command=_simulate)
-
-    analyze = commands.add_parser("analyze", help="the analysis alone, on simulated or beamline files")
-    analyze.add_argument("scan", nargs="+", type=Path, help="files of a scan (native, fxi, dxchange, nxtomo) or their folder")
-    analyze.add_argument("--standards", nargs="+", required=True, metavar="NAME=FILE", help="LFP=FILE FP=FILE; FILE:COLUMN")
-    analyze.add_argument("-o", "--output", type=Path, default=Path("analysis"), metavar="DIR", help="folder of result.h5")
-    analyze.add_argument("--charge", type=Path, metavar="CSV", help="charge curve, to compare the counted charge")
-    analyze.add_argument("--method", help="order of the steps (analysis.method)")
-    analyze.add_argument("--engine", help="reconstruction engine (analysis.engine)")
-    analyze.add_argument("--window", help="window on the ramp filter (analysis.window)")
-    analyze.add_argument("--background", help="fitted beside the standards (analysis.background)")
-    analyze.add_argument("--bin", type=int, default=1, metavar="N", help="bin N x N pixels before all else")
-    analyze.add_argument("--roi", metavar="R0:R1,C0:C1", help="rows and columns of the detector to keep, ends excluded")
-    analyze.add_argument("--center", type=float, metavar="PX", help="column of the rotation axis on the detector")
-    analyze.add_argument("--energies", metavar="LOW:HIGH", help="energies to keep, eV")
-    analyze.add_argument("--angles", metavar="[START:STOP:]STEP", help="projections to keep")
-    analyze.add_argument("--threads", type=int, help="worker threads (default: all cores); results do not depend on it")
-    analyze.set_defaults(command=_analyze)
-
-    studies = commands.add_parser("studies", help="the built-in studies and presets, a line each")
-    studies.add_argument("--show", metavar="NAME", help="one study as commented TOML, or a preset")
-    studies.set_defaults(command=_studies)
-
-    score = commands.add_parser("score", help="score any result against a truth")
-    score.add_argument("truth", type=Path)
-    score.add_argument("result", type=Path)
-    score.add_argument("--json", action="store_true", help="print JSON")
-    score.add_argument("--axes", default="zyx", help="order of the result's axes, such as ZYX")
-    score.add_argument("--voxel", type=float, metavar="UM", help="voxel size of the result, um")
-    score.set_defaults(command=_score)
-
-    doctor = commands.add_parser("doctor", help="versions, engines, threads, memory, a short self-test")
-    doctor.set_defaults(command=_doctor)
-    return parser
-
-
-def _study_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("study", nargs="?", default="default", help="a TOML file or a built-in study (default: default)")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting; repeatable")
-    parser.add_argument("--seed", type=int, help="seed of every random draw")
 
 
 def _load(arguments: argparse.Namespace) -> "Study":
@@ -161,9 +88,9 @@ def _run(arguments: argparse.Namespace) -> int:
         print(f"dose: {dose_in_words(guess['dose_MGy'], study)}")
         return DONE
     folder = arguments.output or Path(f"run-{study.name}")
-    from .progress import RUN, Reporter
+    from .progress import RUN, Reporter, stages
 
-    with Reporter(RUN) as progress:
+    with Reporter(stages(RUN, study.analysis)) as progress:
         outcome = run(study, folder, threads=_threads(arguments.threads), progress=progress)
     scores = outcome.scores
     print(f"\n{study.name}, seed {study.seed}: {scores['elapsed_s']:.1f} s, {scores['peak_memory_GB']:.2f} GB")
@@ -214,7 +141,7 @@ def _simulate(arguments: argparse.Namespace) -> int:
 
 
 def _analyze(arguments: argparse.Namespace) -> int:
-    from .beamline import Wishes, analyze_files
+    from .beamline import Wishes, analyze_files, settings_of
 
     wishes = Wishes(
         bin=arguments.bin,
@@ -223,17 +150,17 @@ def _analyze(arguments: argparse.Namespace) -> int:
         energies=arguments.energies,
         angles=arguments.angles,
     )
-    names = ("method", "engine", "window", "background")
-    choices = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
-    from .progress import Reporter
+    settings = settings_of(vars(arguments))
+    from .progress import Reporter, stages
 
-    with Reporter(("analyze",)) as progress:
+    with Reporter(stages(("analyze",), settings)) as progress:
         lines = analyze_files(
             arguments.scan,
             arguments.standards,
             arguments.output,
             wishes,
-            choices,
+            settings,
+            foil=arguments.foil,
             charge=arguments.charge,
             threads=_threads(arguments.threads),
             progress=progress,
@@ -280,6 +207,16 @@ def _doctor(arguments: argparse.Namespace) -> int:
     from .doctor import examine
 
     return DONE if examine(_threads(None)) else NOT_HELD
+
+
+_COMMANDS = {
+    "run": _run,
+    "simulate": _simulate,
+    "analyze": _analyze,
+    "studies": _studies,
+    "score": _score,
+    "doctor": _doctor,
+}
 
 
 if __name__ == "__main__":

@@ -190,6 +190,11 @@ def judgement(pair: Overlay, inner: NDArray[np.bool_], conclusion: Conclusion, n
 
 def _spectra(axis: Axes, below: Axes, conclusion: Conclusion) -> None:
     energies, places = conclusion.energies_eV, "pixels" if conclusion.map.is_series else "voxels"
+    if not conclusion.spectra:
+        axis.text(0.5, 0.5, f"no spectra: none were made of {places},\nor none were core or shell", ha="center", fontsize=_POINTS)
+        axis.set_axis_off()
+        below.set_axis_off()
+        return
     order = np.argsort(energies)
     for name, colour in (("core", _CORE), ("shell", _SHELL)):
         if name not in conclusion.spectra:
@@ -201,8 +206,7 @@ def _spectra(axis: Axes, below: Axes, conclusion: Conclusion) -> None:
         below.plot(energies[order], 1e3 * (mean - fit)[order], "o-", ms=3, lw=0.7, color=colour)
     axis.set_ylabel("optical depth" if conclusion.map.is_series else "attenuation (1/µm)", fontsize=_POINTS)
     axis.set_title("Spectra and linear combination", fontsize=_POINTS)
-    if conclusion.spectra:
-        axis.legend(fontsize=7)
+    axis.legend(fontsize=7)
     axis.tick_params(labelbottom=False, labelsize=8)
     below.axhline(0, color="0.6", lw=0.7)
     below.set_ylabel("resid.\n(x 1000)" if conclusion.map.is_series else "resid.\n(1/mm)", fontsize=8)

@@ -6,10 +6,28 @@ from types import TracebackType
 
 from tqdm import tqdm
 
-# Stages and their share of the bar, from the default study's times.
-_SHARE = {"sample": 20, "project": 5, "record": 35, "standards": 8, "files": 8, "analyze": 15, "score": 12, "report": 5}
+from analysis.choices import Analysis
+
+# Stages and their share of the bar, from the default study's times; of "align", which that does not, from misaligned's.
+_SHARE = {
+    "sample": 20,
+    "project": 5,
+    "record": 35,
+    "standards": 8,
+    "files": 8,
+    "align": 100,
+    "analyze": 15,
+    "score": 12,
+    "report": 5,
+}
 RUN = ("sample", "project", "record", "standards", "analyze", "score", "report")
 SIMULATE = ("sample", "project", "record", "files")
+
+
+def stages(names: tuple[str, ...], settings: Analysis) -> tuple[str, ...]:
+    """The stages `names`, and that of alignment where there is one."""
+    at = names.index("analyze")
+    return (*names[:at], *(("align",) if settings.align.is_iterated else ()), *names[at:])
 
 
 class Reporter:
@@ -26,18 +44,29 @@ class Reporter:
         )
         self._before = time.perf_counter()
         self._done = 0.0
+        self._open = ""
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Move the bar to `done` of `total` of a stage; off a terminal, print the stage's seconds at its end."""
+        """Move the bar to `done` of `total` of a stage; off a terminal, print the stage's seconds at its end.
+
+        A stage that is over before its total, as it may settle, ends where the next begins.
+        """
+        if self._open not in ("", stage):
+            self._end(self._open)
         self._bar.set_description_str(stage, refresh=False)
         names = list(self._share)
         passed = sum(self._share[name] for name in names[: names.index(stage)]) + self._share[stage] * done / total
         self._bar.update(passed - self._done)
         self._done = passed
-        if done == total and not self._terminal:
-            now = time.perf_counter()
+        self._open = stage
+        if done == total:
+            self._end(stage)
+
+    def _end(self, stage: str) -> None:
+        now = time.perf_counter()
+        if not self._terminal:
             print(f"{stage:<10} {now - self._before:6.1f} s", flush=True)
-            self._before = now
+        self._before, self._open = now, ""
 
     def __enter__(self) -> "Reporter":
         return self

@@ -10,11 +10,12 @@ from instrument.measurement import ChargeCurve
 from phantom.cell import THEORETICAL_mAh_g
 
 from . import figures
+from .findings import section
 from .score_names import MEANING
 from .scores import Overlay, interior
 from .study import Study
 from .study_text import study_toml
-from .verdict import dose_in_words, megagray
+from .verdict import dose_in_words, megagray, windowed
 
 _CSS = """
 :root { color-scheme: light; }
@@ -90,7 +91,7 @@ Grey: {
         "less than 0.5 µm of iron, as LFP" if series else "iron below half of LFP's"
     }. The error's scale ends at ±0.5. Recovered maps
 show single {"pixels" if series else "voxels"} of {scan.pixel_um * 1000:.0f} nm, unsmoothed{
-        "" if series else f" beyond the filter window '{study.analysis.window}'"
+        f" beyond the filter window '{study.analysis.window}'" if windowed(study) else ""
     }.</figcaption></figure>
 {_charge_section(study, scores, pair, charge)}<h2>Spectra, histogram, honesty of sigma</h2>
 <figure><img alt="Spectra with fit, histogram of phase fraction, pulls" src="{judged}">
@@ -101,7 +102,7 @@ combination of the measured standards with background '{study.analysis.backgroun
 their own sigma, at least two {"pixels" if series else "voxels"} and 1.5 resolution widths from
 {"the particles' edges" if series else "surface and front"}. Sample spectra: LFP
 {html.escape(study.species.LFP.spectrum)}, FP {html.escape(study.species.FP.spectrum)}.</figcaption></figure>
-<h2>Scan and dose</h2>
+{section(conclusion, study)}<h2>Scan and dose</h2>
 <p>{len(scan.energies_eV)} energies {min(scan.energies_eV):g}–{max(scan.energies_eV):g} eV, {views},
 {scan.rows} × {scan.columns} pixels of {scan.pixel_um * 1000:.0f} nm;
 {incident:,.0f} incident and {detected:,.0f} detected photons per pixel, per projection,

@@ -142,10 +142,11 @@ def study_from(values: dict[str, Any]) -> Study:
     try:
         study = msgspec.convert(complete, Study)
     except msgspec.ValidationError as error:
-        raise InputError(_explain(str(error), values)) from None
+        raise InputError(explain(str(error), values)) from None
     study.scan.check()
     study.front.check()
     study.charging.check()
+    study.analysis.check(study.scan.kind == "series")
     return study
 
 
@@ -254,12 +255,11 @@ def _fields(kind: type) -> dict[str, Any]:
     return {entry.name: hints[entry.name] for entry in dataclasses.fields(kind)}
 
 
-def _explain(message: str, values: Any) -> str:
-    """msgspec's words with the dotted key and what was found there."""
+def explain(message: str, values: Any, kind: Any = Study, where: str = "study: ") -> str:
+    """msgspec's words with the dotted key, after `where`, and what was found there in `values` of a `kind`."""
     wanted, _, place = message.partition(" - at ")
     path = place.strip("`").removeprefix("$.")
     found: Any = values
-    kind: Any = Study
     for part in path.replace("[", ".[").split("."):
         try:
             found = found[int(part[1:-1])] if part.startswith("[") else found[part]
@@ -274,4 +274,4 @@ def _explain(message: str, values: Any) -> str:
         if "Invalid" in allowed:  # msgspec has a number in mind, or only words
             allowed = "a number" if {int, float} & {part for part in parts if isinstance(part, type)} else ""
         allowed = " or ".join(filter(None, [allowed, ", ".join(map(repr, dict.fromkeys(words)))]))
-    return f"study: {path} is {found!r}; allowed is {allowed}"
+    return f"{where}{path} is {found!r}; allowed is {allowed}"

@@ -25,6 +25,13 @@ def dose_in_words(dose_MGy: float, study: Study) -> str:
     return f"{text}, below the {limit:g} MGy taken as survivable (guess)"
 
 
+def windowed(study: Study) -> bool:
+    """Whether a map of the study is as fine as the window on the ramp filter lets it be."""
+    made = study.analysis
+    filtered = made.engine == "fbp" or (made.engine, made.algorithm) == ("tomopy", "gridrec")
+    return study.scan.kind == "tomography" and made.method != "joint" and filtered
+
+
 def verdict(scores: dict[str, Any], study: Study) -> str:
     """Noise, systematic error or edges: the largest part of the mean squared error of x, and its cure.
 
@@ -70,10 +77,10 @@ def verdict(scores: dict[str, Any], study: Study) -> str:
         )
     if worst == "edges":
         width = point_width_um(study.optics)
+        window = f", or a filter window that keeps more resolution than '{study.analysis.window}'" if windowed(study) else ""
         return (
             f"{rmse}, limited by partial voxels at surface and front ({part}; {inside:.3f} in the interior): "
-            f"smaller pixels, or a filter window that keeps more resolution than '{study.analysis.window}' "
-            f"(optics {width * 1000:.0f} nm, pixel {study.scan.pixel_um * 1000:.0f} nm)."
+            f"smaller pixels{window} (optics {width * 1000:.0f} nm, pixel {study.scan.pixel_um * 1000:.0f} nm)."
         )
     bias = scores["phase_bias_interior"]
     return (

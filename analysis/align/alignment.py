@@ -29,7 +29,7 @@ Magnification = Literal["stated", "linear", "free"]
 
 _SMOOTHING_PX = (2.0, 1.0)  # of the first pass, of all others: what is finer no other view knows
 _REACH_PX = 4.0  # further than that no gradient tells
-_STILL_PX = 0.005  # rms change in a pass, below which none follows
+STILL_PX = 0.005  # rms change in a pass, below which none follows
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def align(
         if wanted.shifts:  # the axis settles last: what two passes move it by is about what is left
             by_chance = float(np.sqrt(np.mean(step.shifts_sigma_px[..., 1] ** 2) / step.shifts_px[..., 1].size))
             center_sigma = float(np.hypot(by_chance, centers[-1] - centers[max(len(centers) - 3, 0)]))
-        settled = changes[-1] < _STILL_PX
+        settled = changes[-1] < STILL_PX
         if wanted.energy:
             last, (offset, offset_sigma) = offset, energy_offset(*_spectra_of(views, sides), weights, design_of)
             settled &= abs(offset - last) < offset_sigma

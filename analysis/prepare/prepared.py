@@ -48,15 +48,16 @@ class Preparation:
         Meta(
             ge=0,
             le=1024,
-            description="columns at either side in which no sample is: each frame is scaled so that they are open beam; 0: "
-            "is not",
+            description="columns at either side in which no sample is: each frame is scaled so that they are open beam, for a "
+            "beam that decays or flickers; 0: is not",
             extra={"unit": "pixel"},
         ),
     ] = 0
     flats_in_time: Annotated[
         bool,
         Meta(
-            description="flats are interpolated between those before and those after, of the next energy, where times are known"
+            description="the flats' shape is interpolated in time between those before an energy's projections and those after "
+            "(its own, else of the energy that comes next); the scan's files must say when flats were taken"
         ),
     ] = False
 

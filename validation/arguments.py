@@ -1,0 +1,92 @@
+"""What may be typed: the commands of txm-twin and their options."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from phantom.errors import InputError
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with errors of one line."""
+
+    def error(self, message: str) -> Any:
+        raise InputError(f"{message}; see {self.prog} --help")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser; the command's name is left in `command`."""
+    whole = _Parser(prog="txm-twin", description="A digital twin of full-field TXM XANES tomography of battery particles.")
+    commands = whole.add_subparsers(required=True, dest="command", metavar="COMMAND", parser_class=_Parser)
+
+    run = commands.add_parser("run", help="the closed loop: simulate, analyze, score, report")
+    _study_arguments(run)
+    run.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder of the run (default run-NAME)")
+    run.add_argument("--method", help="order of the analysis' steps: image, projection, joint")
+    run.add_argument("--engine", help="reconstruction: fbp, cgls, sirt, tv, tomopy")
+    run.add_argument("--threads", type=int, help="worker threads (default: all cores); results do not depend on it")
+    run.add_argument("--dry-run", action="store_true", help="say time, memory, disk and dose, and stop")
+    run.add_argument(
+        "--require",
+        action="append",
+        default=[],
+        metavar="EXPR",
+        help="a score, < <= > >=, a number: 'abs(pull_mean) < 0.1'; repeatable",
+    )
+
+    simulate = commands.add_parser("simulate", help="scan files, standards and charge curve, and the truth")
+    _study_arguments(simulate)
+    simulate.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder of the files")
+    simulate.add_argument("--format", default="native", help="layout of the scan: native, fxi, dxchange, 32id, nxtomo, mantis")
+    simulate.add_argument("--blind", type=Path, metavar="DIR", help="another folder for truth and study")
+    simulate.add_argument("--threads", type=int, help="worker threads (default: all cores); results do not depend on it")
+
+    _analyze_arguments(commands.add_parser("analyze", help="the analysis alone, on simulated or beamline files"))
+
+    studies = commands.add_parser("studies", help="the built-in studies and presets, a line each")
+    studies.add_argument("--show", metavar="NAME", help="one study as commented TOML, or a preset")
+
+    score = commands.add_parser("score", help="score any result against a truth")
+    score.add_argument("truth", type=Path)
+    score.add_argument("result", type=Path)
+    score.add_argument("--json", action="store_true", help="print JSON")
+    score.add_argument("--axes", default="zyx", help="order of the result's axes, such as ZYX")
+    score.add_argument("--voxel", type=float, metavar="UM", help="voxel size of the result, um")
+
+    commands.add_parser("doctor", help="versions, engines, threads, memory, a short self-test")
+    return whole
+
+
+def _analyze_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("scan", nargs="+", type=Path, help="files of a scan (native, fxi, dxchange, nxtomo) or their folder")
+    parser.add_argument("--standards", nargs="+", required=True, metavar="NAME=FILE", help="LFP=FILE FP=FILE; FILE:COLUMN")
+    parser.add_argument("-o", "--output", type=Path, default=Path("analysis"), metavar="DIR", help="folder of result.h5")
+    parser.add_argument("--charge", type=Path, metavar="CSV", help="charge curve, to compare the counted charge")
+    parser.add_argument("--foil", metavar="FILE", help="spectrum of iron foil on the scan's scale of energy; FILE:COLUMN")
+    parser.add_argument("--threads", type=int, help="worker threads (default: all cores); results do not depend on it")
+    part = parser.add_argument_group("the part of the scan")
+    part.add_argument("--bin", type=int, default=1, metavar="N", help="bin N x N pixels before all else")
+    part.add_argument("--roi", metavar="R0:R1,C0:C1", help="rows and columns of the detector to keep, ends excluded")
+    part.add_argument("--center", type=float, metavar="PX", help="column of the rotation axis on the detector")
+    part.add_argument("--energies", metavar="LOW:HIGH", help="energies to keep, eV")
+    part.add_argument("--angles", metavar="[START:STOP:]STEP", help="projections to keep")
+    prepare = parser.add_argument_group("what is repaired (analysis.prepare)")
+    prepare.add_argument("--zingers", type=float, metavar="SIGMA", help="bridge pixels brighter than their neighbours by that")
+    prepare.add_argument("--rings", metavar="KIND", help="errors of pixels that all views share: none, mean, sorting")
+    prepare.add_argument("--border", type=int, metavar="PX", help="open columns at both sides, by which frames are scaled")
+    prepare.add_argument("--flats-in-time", action="store_true", help="interpolate flats before and after the projections")
+    found = parser.add_argument_group("what is found from the frames (analysis.align)")
+    found.add_argument("--align", metavar="LIST", help="of center, shifts, magnification[=linear|free], roll, rings, energy")
+    fit = parser.add_argument_group("how the maps are made (analysis)")
+    fit.add_argument("--method", help="order of the steps: image, projection, joint")
+    fit.add_argument("--engine", help="reconstruction: fbp, cgls, sirt, tv, tomopy")
+    fit.add_argument("--window", help="window on the ramp filter: ramp, shepp-logan, cosine, hann")
+    fit.add_argument("--background", help="fitted beside the standards: none, constant, linear")
+    fit.add_argument("--constraint", help="on a voxel's amounts: free, nonnegative, sum-one, mixture")
+    fit.add_argument("--weights", help="of the energies in a fit: energy, ray")
+
+
+def _study_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("study", nargs="?", default="default", help="a TOML file or a built-in study (default: default)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting; repeatable")
+    parser.add_argument("--seed", type=int, help="seed of every random draw")

@@ -36,7 +36,7 @@ class Ready(Prepared):
     def rays(self, energy, rows, views=slice(None)):
         found = self.memory[energy]
         part = slice(rows.start % ROWS, (rows.stop - 1) % ROWS + 1)
-        return Rays(found.optical_depth[part], found.variance[part], found.shared_variance[part], found.repaired[part])
+        return Rays(found.optical_depth[part], found.variance[part], found.shared_variance[part], found.made_up[part])
 
 
 def middle(scan):
@@ -50,7 +50,7 @@ def ready(scan, rows):
     prepared = prepare(scan)
     whole = slice(0, ROWS)
     memory = tuple(
-        Rays(r.optical_depth.astype(np.float32), r.variance.astype(np.float32), r.shared_variance, r.repaired)
+        Rays(r.optical_depth.astype(np.float32), r.variance.astype(np.float32), r.shared_variance, r.made_up)
         for r in (prepared.rays(i, whole) for i in range(len(scan.energies_eV)))
     )
 

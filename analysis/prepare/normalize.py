@@ -16,14 +16,19 @@ class Rays:
     """Optical depth of a block of rows, (row, angle, column).
 
     `variance` is each ray's own. `shared_variance` (row, column) comes from the averaged flats and
-    darks: one error for all angles, which makes rings. `repaired` (row,) counts rays whose value is made up: at or below dark,
-    struck by a stray particle, or of a pixel that sees no light.
+    darks: one error for all angles, which makes rings. `made_up` (row, angle) counts rays without a value of their own: at or
+    below dark, struck by a stray particle, or of a pixel that sees no light.
     """
 
     optical_depth: Array
     variance: Array
     shared_variance: Array
-    repaired: NDArray[np.intp]
+    made_up: NDArray[np.intp]
+
+    @property
+    def repaired(self) -> NDArray[np.intp]:
+        """Rays of each row whose value is made up, (row,)."""
+        return np.asarray(self.made_up.sum(axis=1))
 
 
 def optical_depth(projections: NDArray[np.uint16] | Array, noise: NoiseModel, rows: slice, light: Light | None = None) -> Rays:
@@ -51,7 +56,7 @@ def optical_depth(projections: NDArray[np.uint16] | Array, noise: NoiseModel, ro
         depth.transpose(1, 0, 2),
         variance.transpose(1, 0, 2),
         shared,
-        (dark_rays | dead).sum(axis=(0, 2)),
+        (dark_rays | dead).sum(axis=2).T,
     )
 
 

@@ -96,12 +96,19 @@ class Prepared:
             return np.asarray(images.transpose(1, 0, 2), float)
 
         depth, variance = straighten(found.optical_depth), straighten(found.variance)
-        near = np.clip(np.arange(rows.start, rows.stop) - first, 0, len(found.repaired) - 1)
+        near = np.clip(np.arange(rows.start, rows.stop) - first, 0, len(found.made_up) - 1)
         factor, _ = noise_after(self.geometry, energy, self.shape, self.noises[energy].correlation)
         common = still_shared(self.geometry, energy)
         shared = factor * found.shared_variance[near]
         variance = factor * np.maximum(variance, found.variance.min()) + (1 - common) * shared[:, None]
-        return Rays(depth, variance, common * shared, found.repaired[near])
+        return Rays(depth, variance, common * shared, self._moved_rows(found.made_up, energy, rows, first, views))
+
+    def _moved_rows(self, made_up: NDArray[np.intp], energy: int, rows: slice, first: int, views: slice) -> NDArray[np.intp]:
+        """Counts (row, angle) of detector rows from `first` on in the slices `rows` in which they now lie, at the axis."""
+        middle = (self.scan.rows - 1) / 2
+        places = (np.arange(rows.start, rows.stop) - middle) * self.geometry.scale[energy] + middle - first
+        nearest = np.rint(places[:, None] + self.geometry.shifts_px[energy, views, 0]).astype(int)
+        return np.asarray(made_up[np.clip(nearest, 0, len(made_up) - 1), np.arange(made_up.shape[1])])
 
     @property
     def correlation(self) -> Array:
@@ -128,9 +135,9 @@ class Prepared:
         depth -= self.border.depth[energy, views][:, None] + self.pattern[energy, wide][:, None]
         depth = RINGS[settings.rings](depth)
         part = slice(rows.start - wide.start, rows.stop - wide.start)
-        repaired = found.repaired if struck is None else found.repaired + struck
+        made_up = found.made_up if struck is None else found.made_up + struck
         variance = found.variance[part] + self.border.variance[energy, views][:, None]
-        return Rays(depth[part], variance, found.shared_variance[part], repaired[part])
+        return Rays(depth[part], variance, found.shared_variance[part], made_up[part])
 
 
 def prepare(scan: Measurement, settings: Preparation | None = None) -> Prepared:

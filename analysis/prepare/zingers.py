@@ -12,8 +12,8 @@ Frames = NDArray[np.uint16]
 def without_zingers(counts: Frames, noise: NoiseModel, rows: slice, sigma: float) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Projections (angle, row, column of `rows`) without pixels that outshine all eight neighbours by `sigma` of their noise.
 
-    Also how many in each row. The edge of a sample is bright on one side only, so it is left; neighbours are compared as parts of
-    the open beam, whose pixels differ in gain.
+    Also how many in each (row, angle). The edge of a sample is bright on one side only, so it is left; neighbours are compared
+    as parts of the open beam, whose pixels differ in gain.
     """
     flat, dark = noise.flat[rows], noise.dark[rows]
     light = (counts - dark) / flat
@@ -29,7 +29,7 @@ def without_zingers(counts: Frames, noise: NoiseModel, rows: slice, sigma: float
             if (r, c) != (row, column)
         ]
         out[view, row, column] = np.median(near) * flat[row, column] + dark[row, column]
-    return out, struck.sum(axis=(0, 2))
+    return out, struck.sum(axis=2).T
 
 
 def _brightest_neighbour(light: Array) -> Array:

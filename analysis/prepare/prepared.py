@@ -40,8 +40,8 @@ class Preparation:
         Rings,
         Meta(
             description="errors of a pixel that all angles share: 'none' leaves them, 'mean' takes out what the mean of all "
-            "angles has beyond its median over 5 x 5 pixels, and with it a little of a coarse sample's edges, 'sorting' is that of "
-            "algotom, which must be installed; see also align.rings"
+            "angles has beyond its median over 5 x 5 pixels, and with it a little of a coarse sample's edges, 'sorting' is that "
+            "of algotom, which must be installed; see also align.rings"
         ),
     ] = "none"
     border_px: Annotated[

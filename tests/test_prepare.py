@@ -162,6 +162,20 @@ def test_an_unsteady_beam_is_mended_and_a_steady_one_left():
     assert abs(spoilt["bulk_fraction_error"]) > 0.01
 
 
+def test_a_series_lives_by_its_border():
+    """Without a turn nothing tells brightness from background: a flicker of 2 % is found and its sigma honest."""
+    series = {"scan__kind": "series", "scan__angles": 4, "scan__first_angle_deg": 0.0}
+    _, steady = simulated(**series)
+    _, simulation = simulated(**series, beam__flicker=0.02)
+    plain, spoilt, mended = (
+        outcome(scan, steady, border_px=px)[0] for scan, px in ((steady.scan, 0), (simulation.scan, 0), (simulation.scan, 4))
+    )
+    assert spoilt["pull_std"] > 3
+    assert mended["pull_std"] == pytest.approx(plain["pull_std"], abs=0.05)
+    assert mended["phase_rmse_interior"] == pytest.approx(plain["phase_rmse_interior"], rel=0.05)
+    assert abs(mended["bulk_fraction_error"]) < 0.005
+
+
 def test_a_border_as_wide_as_the_frame_is_refused():
     with pytest.raises(InputError, match=r"border_px: found 24; allowed is less than half of 48"):
         prepare(simulated()[1].scan, Preparation(border_px=24))

@@ -24,7 +24,10 @@ from validation.scores import overlay
 
 SMALL = {"scan.rows": 72, "scan.columns": 96, "particle.semi_axes_um": [2.0, 1.6, 1.8]}
 EVENLY = {"front.speed": [1.0, 1.0, 1.0]}
-DOSES = {f"{photons:g} photons": {"beam.photons_per_pixel": photons} for photons in (1e3, 1e4, 1e5)}
+DOSES = {
+    f"{photons:g} photons": {"beam.photons_per_pixel": photons, "camera.gain_adu": gain}
+    for photons, gain in ((1e3, 1.0), (1e4, 1.0), (1e5, 0.5))  # so that 16 bits hold them
+}
 FRONTS = {
     "core-shell": {},
     "domino": {"front.kind": "domino"},

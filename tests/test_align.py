@@ -29,6 +29,7 @@ SMALL = {
     "stage.runout_um": 0.12,
     "stage.energy_shift_um": 0.6,
 }
+FEW = {"scan.angles": 45, "scan.energies_eV": [7090.0, 7120.0, 7125.0, 7128.0, 7134.0, 7180.0]}
 STILL = {"stage.runout_um": 0, "stage.energy_shift_um": 0, "optics.magnification_change": 0, "camera.ring_pattern": 0}
 NOTHING = {f"analysis.align.{name}": False for name in ("shifts", "rings", "energy")} | {"analysis.align.magnification": "stated"}
 
@@ -185,7 +186,7 @@ def test_each_alone(wish, changes, error, bound):
     if wish == "magnification":
         changes = changes | {"stage.center_offset_px": 0.0}
     still = STILL | {"monochromator.offset_eV": 0.5 if wish == "energy" else 0.0} | ({} if wish == "energy" else KNOWN)
-    found = outcome(**(still | NOTHING | changes | wishes))
+    found = outcome(**(FEW | still | NOTHING | changes | wishes))
     assert abs(found[error]) < bound
     assert found[error.replace("error", "sigma")] > 0
     others = {"center_error_px", "shifts_error_px", "magnification_error", "roll_error_deg", "energy_offset_error_eV"} - {error}

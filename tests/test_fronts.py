@@ -75,7 +75,7 @@ def test_any_front_meets_its_fraction_and_keeps_the_iron(fraction, speeds, fade,
         width_um=width,
         volume=volume,
     )
-    one = sample(front, seed=seed, shape=(44, 44, 44), voxel=0.13)
+    one = sample(front, seed=seed, shape=(46, 46, 46), voxel=0.13)
     phantom = one.at(fraction)
     assert phantom.bulk_fraction == pytest.approx(fraction, abs=1e-3)
     assert phantom.amounts.sum(dtype=float) == pytest.approx(one.at(0.0).amounts.sum(dtype=float), rel=2e-3)

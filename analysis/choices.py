@@ -89,8 +89,10 @@ class Analysis:
             raise InputError(
                 f"analysis.engine: found {self.engine} with method joint, which has its own; allowed is fbp, or another method"
             )
-        if series and self.method == "joint":
-            raise InputError("analysis.method: found joint for a series, which sees one view; allowed is image; leave it out")
+        if series and self.method != "image":
+            raise InputError(
+                f"analysis.method: found {self.method} for a series, which sees one view; allowed is image; leave it out"
+            )
         if series and (self.align.is_wanted or self.prepare.rings != "none"):
             raise InputError(
                 "analysis: align and prepare.rings need a sample that turns; allowed for a series is none of them; leave them out"

@@ -12,6 +12,8 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from instrument.measurement import InputError
+
 from ..prepare.geometry import Geometry
 from ..prepare.rings import rough
 from .axis import Start, find_axis, from_centroids
@@ -95,7 +97,8 @@ def align(
     """Axis, shifts, size, tilt, rings and energy offset of a scan that is stated to have `geometry`.
 
     `design_of` an energy offset (eV) is the fit's (energy, unknown) there, `weights` (energy,) are those of the fit. Raises
-    InputError where the axis cannot be found.
+    InputError where the axis cannot be found, or frames do not tell where they lie. Sigma of an alignment that is not at rest
+    after the last pass holds what that pass moved.
     """
     start = _start(frames, geometry, wanted)
     geometry, center_sigma, count = start.geometry, start.center_sigma_px, frames.energies
@@ -123,7 +126,7 @@ def align(
                 pattern[i] += rough(frames.misplaced(left, i, geometry).mean(axis=1))
             if progress:
                 progress("align", number * count + i + 1, wanted.passes * count)
-        step = registration.solve(scale=wanted.magnification != "stated", roll=wanted.roll)
+        step = solved(registration, frames, wanted)
         before, (geometry, scale_sigma) = geometry, _corrected(geometry, step, energies_eV, frames.angles_rad, wanted)
         changes.append(_change_px(before, geometry, frames.shape))
         centers.append(geometry.center_px)
@@ -136,8 +139,27 @@ def align(
             settled &= abs(offset - last) < offset_sigma
         if settled and not coarse:
             break
+    if changes and not settled:  # what the last pass still moved is not known better than that
+        step = replace(step, shifts_sigma_px=np.hypot(step.shifts_sigma_px, changes[-1]))
+        scale_sigma = np.hypot(scale_sigma, np.abs(geometry.scale - before.scale))
     sigmas = center_sigma, step.shifts_sigma_px, scale_sigma, step.roll_sigma_rad
     return Alignment(geometry, pattern, offset, *sigmas, offset_sigma, np.array(changes))
+
+
+def solved(registration: Registration, frames: Frames, wanted: Align) -> Displacement:
+    """What the registration finds. Raises InputError where it finds nothing that makes sense."""
+    try:
+        step = registration.solve(scale=wanted.magnification != "stated", roll=wanted.roll)
+        found = bool(np.isfinite(step.shifts_px).all() and np.isfinite(step.scale).all())
+    except np.linalg.LinAlgError:
+        found = False
+    if not found or (wanted.magnification != "stated" and not (step.scale_sigma > 0).all()):
+        views, turned = len(frames.angles_rad), np.rad2deg(np.ptp(frames.angles_rad))
+        raise InputError(
+            f"analysis.align: {views} views over {turned:.4g} degrees at {frames.energies} energies do not tell where frames "
+            "lie; allowed are views of half a turn in which the sample stays inside the field; align less, or say more (--center)"
+        )
+    return step
 
 
 def _start(frames: Frames, geometry: Geometry, wanted: Align) -> Start:

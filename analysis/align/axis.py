@@ -17,6 +17,7 @@ Array = NDArray[np.float64]
 Values = NDArray[np.float32]
 
 _OPPOSITE_RAD = np.deg2rad(0.1)
+_KNOWN, _FEWEST = 0.5, 4  # share and number of an energy's frames that must show the whole sample
 _ENERGIES = 8  # at most, from which opposite views are taken
 
 
@@ -29,15 +30,19 @@ class Start:
 
 
 def from_centroids(frames: Frames, geometry: Geometry) -> Start | None:
-    """Axis and shifts from the centres of mass, None where the sample reaches beyond the field. See `centroid`."""
+    """Axis and shifts from the centres of mass, None where in most frames of some energy the sample reaches beyond the field.
+
+    A frame in which it does is put where its energy's other frames say. See `centroid`.
+    """
     shifts = np.zeros(geometry.shifts_px.shape)
     axes, heights, sigmas = (np.zeros(frames.energies) for _ in range(3))
     for i in range(frames.energies):
         centres = centroids(frames.on_detector(i).astype(float))
-        if np.isnan(centres).any():
+        known = np.isfinite(centres).all(axis=1)
+        if known.mean() < _KNOWN or known.sum() < _FEWEST:
             return None
-        shifts[i], axes[i], spread = moved(centres, frames.angles_rad)
-        heights[i], sigmas[i] = centres[:, 0].mean(), spread[1] / np.sqrt(len(centres))
+        shifts[i, known], axes[i], spread = moved(centres[known], frames.angles_rad[known])
+        heights[i], sigmas[i] = centres[known, 0].mean(), spread[1] / np.sqrt(known.sum())
     shifts[..., 0] += (heights - heights.mean())[:, None]
     shifts[..., 1] += (axes - axes.mean())[:, None]
     center = float(axes.mean()) + (frames.shape[1] - 1) / 2

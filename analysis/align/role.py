@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from instrument.measurement import InputError
 
 from ..prepare.geometry import straight
-from .alignment import Align, align
+from .alignment import Align, align, solved
 from .frames import Frames
 from .registration import Registration
 
@@ -17,6 +17,7 @@ Array = NDArray[np.float64]
 
 _PASSES = 12
 _SPECIES = 2
+_SMALLEST = 8  # rows and columns
 _SMOOTHING_PX = (4.0, 2.0, 1.0)
 
 
@@ -60,7 +61,7 @@ def align_energies(stack: Array, energies_eV: Array) -> Array:
         registration = Registration(views, spectra[:, :species], np.ones(len(stack)), frames.angles_rad, smoothing_px=smoothing)
         for i, image in enumerate(images):
             registration.add(i, image)
-        geometry.shifts_px[:, 0] += registration.solve(scale=False, roll=False).shifts_px[:, 0]
+        geometry.shifts_px[:, 0] += solved(registration, frames, Align()).shifts_px[:, 0]
         geometry.shifts_px[:, 0] -= geometry.shifts_px[:, 0].mean(axis=0)
     return np.asarray(geometry.shifts_px[:, 0])
 
@@ -79,7 +80,19 @@ def _from_first(stack: Array) -> Array:
 
 
 def _check(stack: Array, values: Array, name: str) -> None:
-    if stack.ndim != 3 or np.shape(values) != stack.shape[:1] or not np.isfinite(stack).all():
+    if (
+        stack.ndim != 3
+        or min(stack.shape) < 1
+        or min(stack.shape[1:]) < _SMALLEST
+        or np.shape(values) != stack.shape[:1]
+        or not np.isfinite(stack).all()
+    ):
         raise InputError(
-            f"align: stack has shape {stack.shape}, {name} {np.shape(values)}; allowed is (n, row, column), finite, and (n,)"
+            f"align: stack has shape {stack.shape}, {name} {np.shape(values)}; allowed is (n, row, column), finite, of at least "
+            f"{_SMALLEST} rows and columns, and (n,)"
+        )
+    blank = np.ptp(stack, axis=(1, 2)) == 0
+    if blank.any():
+        raise InputError(
+            f"align: {blank.sum()} of {len(stack)} images are blank, the first is number {np.argmax(blank)}; remove them"
         )

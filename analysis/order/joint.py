@@ -54,7 +54,7 @@ def joint(
     problem = TotalVariation(information, Projector(scan.angles_rad, n, **place), threads=threads)
     told = part_of(progress, 0.4, 0.6)
     state = problem.solve(rays.paths, weight, watch=lambda done: told("analyze", done, _STEPS))
-    amounts = problem.maps(state)
+    amounts = np.maximum(problem.maps(state), 0)  # the steps end a little outside the bound
     colour = np.sqrt(power_spectrum(prepared.correlation, n))
     covariance = _spread(problem, state, rays, weight, colour, threads, part_of(progress, 0.6, 1))
 

@@ -52,7 +52,7 @@ def test_default_states_an_honest_sigma(seed, spread):
     base = load_study("default", {"seed": seed, "camera.spread_px": spread})
     phantom = build_sample(base).at(base.front.fraction)
     paths = projected(phantom, base)
-    for factor in (0.1, 1, 10) if spread == 0 or seed > 1 else (10,):
+    for factor in (0.1, 1, 10) if seed > 1 else (10,):
         photons = factor * base.beam.photons_per_pixel
         scores = scored(
             load_study("default", {"seed": seed, "camera.spread_px": spread, "beam.photons_per_pixel": photons}), phantom, paths
@@ -80,7 +80,7 @@ def test_pure_lfp_finds_no_fp(closed_loop):
     assert (significance > 3).mean() < 0.003
 
 
-@pytest.mark.parametrize(("name", "seed"), [("isotropic", 1), pytest.param("isotropic", 2, marks=SLOW), ("default", 1)])
+@pytest.mark.parametrize(("name", "seed"), [*(pytest.param("isotropic", seed, marks=SLOW) for seed in (1, 2)), ("default", 1)])
 def test_preferred_direction_is_found_only_where_there_is_one(closed_loop, name, seed):
     from analysis.phases import shell_thickness
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from alignment import UNDISTURBED, aligned_and_scored
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
@@ -16,8 +17,7 @@ from analysis.prepare.geometry import Geometry, straight
 from analysis.prepare.interpolation import noise_after, still_shared
 from instrument.measurement import InputError, Spectrum
 from phantom import Ellipsoid, ellipsoid_paths
-from validation import analyze, load_study, score, simulate
-from validation.alignment_scores import alignment_scores, remaining
+from validation.alignment_scores import remaining
 
 BODY = (Ellipsoid((0.5, 2.0, -3.0), (12.0, 16.0, 14.0), 0.06, 2), Ellipsoid((0.0, -5.0, 4.0), (5.0, 6.0, 5.0), 0.03, 2))
 SMALL = {
@@ -29,9 +29,8 @@ SMALL = {
     "stage.runout_um": 0.12,
     "stage.energy_shift_um": 0.6,
 }
+RIGHT_SCALE = {f"standards.{name}.energy_offset_eV": -0.5 for name in ("LFP", "FP")}  # the scan's own offset undone
 FEW = {"scan.angles": 45, "scan.energies_eV": [7090.0, 7120.0, 7125.0, 7128.0, 7134.0, 7180.0]}
-STILL = {"stage.runout_um": 0, "stage.energy_shift_um": 0, "optics.magnification_change": 0, "camera.ring_pattern": 0}
-NOTHING = {f"analysis.align.{name}": False for name in ("shifts", "rings", "energy")} | {"analysis.align.magnification": "stated"}
 
 
 def views(angles, shifts, shape=(40, 56), center=0.0):
@@ -42,12 +41,9 @@ def views(angles, shifts, shape=(40, 56), center=0.0):
     )
 
 
-def outcome(**changes):
-    """Alignment scores and map scores of a small `misaligned`."""
-    study = load_study("misaligned", SMALL | {key.replace("__", "."): value for key, value in changes.items()})
-    simulation = simulate(study, threads=2)
-    conclusion = analyze(simulation.scan, simulation.standards, study.analysis, threads=2)
-    return alignment_scores(study, simulation.scan, conclusion.alignment) | score(simulation.truth, conclusion.map)
+def outcome(changes):
+    """Map scores and alignment scores of a small `misaligned`."""
+    return aligned_and_scored(SMALL | changes)
 
 
 @given(
@@ -161,43 +157,33 @@ def test_the_role_aligns_energies_and_is_not_fooled_by_contrast():
 
 
 def test_all_at_once_on_a_small_scan():
-    found = outcome()
+    found = outcome({})
     assert found["shifts_error_px"] < 0.05
     assert found["magnification_error"] < 1e-3
     assert abs(found["energy_offset_error_eV"]) < 0.05
     assert abs(found["center_error_px"]) < 0.1
     assert 0.9 < found["pull_std"] < 1.15
-    for name in ("shifts", "magnification"):  # that sigma is of the size of the error
-        assert (
-            0.3
-            < found[f"{name}_sigma" + "_px" * (name == "shifts")] / max(found[f"{name}_error" + "_px" * (name == "shifts")], 1e-4)
-            < 5
-        )
+    assert 0.3 < found["shifts_sigma_px"] / found["shifts_error_px"] < 5
+    assert 0.3 < found["magnification_sigma"] / max(found["magnification_error"], 1e-4) < 5
 
 
 @pytest.mark.parametrize(
-    ("wish", "changes", "error", "bound"),
+    ("wish", "disturbed", "error", "bound"),
     [
-        ("center", {}, "center_error_px", 0.1),
+        ("center", {"stage.center_offset_px": 7.0}, "center_error_px", 0.1),
         ("shifts", {"stage.runout_um": 0.12}, "shifts_error_px", 0.05),
         ("magnification", {"optics.magnification_change": 1.0}, "magnification_error", 1e-3),
-        ("roll", {"stage.roll_deg": 0.8, "stage.center_offset_px": 0.0}, "roll_error_deg", 0.15),
-        ("energy", {"stage.center_offset_px": 0.0}, "energy_offset_error_eV", 0.05),
+        ("roll", {"stage.roll_deg": 0.8}, "roll_error_deg", 0.15),
+        ("energy", {"monochromator.offset_eV": 0.5} | RIGHT_SCALE, "energy_offset_error_eV", 0.05),
     ],
 )
-def test_each_alone(wish, changes, error, bound):
+def test_each_alone(wish, disturbed, error, bound):
     wishes = {f"analysis.align.{wish}": "free" if wish == "magnification" else True}
-    if wish == "magnification":
-        changes = changes | {"stage.center_offset_px": 0.0}
-    still = STILL | {"monochromator.offset_eV": 0.5 if wish == "energy" else 0.0} | ({} if wish == "energy" else KNOWN)
-    found = outcome(**(FEW | still | NOTHING | changes | wishes))
+    found = outcome(FEW | UNDISTURBED | disturbed | wishes)
     assert abs(found[error]) < bound
     assert found[error.replace("error", "sigma")] > 0
     others = {"center_error_px", "shifts_error_px", "magnification_error", "roll_error_deg", "energy_offset_error_eV"} - {error}
     assert {name for name in others if found[name] is not None} <= {"center_error_px"}
-
-
-KNOWN = {"standards.LFP.energy_offset_eV": 0.0, "standards.FP.energy_offset_eV": 0.0}
 
 
 def test_frames_that_miss_a_part_of_the_sample_are_put_where_the_others_say():
@@ -241,16 +227,9 @@ def test_a_foil_sets_the_scale_of_energy():
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_whole_study(seed):
-    study = load_study("misaligned", {"seed": seed})
-    simulation = simulate(study, threads=2)
-    conclusion = analyze(simulation.scan, simulation.standards, study.analysis, threads=2)
-    found = alignment_scores(study, simulation.scan, conclusion.alignment) | score(simulation.truth, conclusion.map)
+    found, best = aligned_and_scored({"seed": seed}), aligned_and_scored({"seed": seed} | UNDISTURBED)
     assert found["shifts_error_px"] < 0.2
     assert found["magnification_error"] < 2e-4
     assert abs(found["energy_offset_error_eV"]) < 0.05
-    calm = {"camera.zingers": 0, "stage.center_offset_px": 0, "monochromator.offset_eV": 0, "seed": seed}
-    undisturbed = load_study("misaligned", STILL | NOTHING | KNOWN | calm | {"analysis.prepare.zinger_sigma": 0})
-    good = simulate(undisturbed, threads=2)
-    best = score(good.truth, analyze(good.scan, good.standards, undisturbed.analysis, threads=2).map)
     assert found["phase_rmse"] < 1.15 * best["phase_rmse"]
     assert 0.9 < found["pull_std"] < 1.1

@@ -23,7 +23,7 @@ def held(claim, *, small):
     return {one.what: one.value for one in found}
 
 
-@pytest.mark.parametrize("claim", CLAIMS)
+@pytest.mark.parametrize("claim", [pytest.param(claim, marks=[pytest.mark.slow] if claim == 3 else []) for claim in CLAIMS])
 def test_the_claim_and_its_control_in_a_small_field(claim):
     held(claim, small=True)
 

@@ -129,11 +129,12 @@ def test_truth_of_a_moving_sample_is_its_state_at_mid_scan():
     assert simulation.charge.current_mA[-1] > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "cost"),
     [
         ({"scan.columns": 76, "scan.rows": 72, "scan.pixel_um": 0.09, "scan.angles": 91}, 1.5),
-        pytest.param({}, 2.0, marks=pytest.mark.slow),
+        ({}, 2.0),
     ],
 )
 def test_a_slow_scan_blurs_and_a_frozen_sample_does_not(size, cost):

@@ -29,11 +29,7 @@ def scored(study, phantom, paths):
 @pytest.mark.parametrize(
     ("turn", "fraction", "volume"),
     [
-        *(
-            pytest.param(turn, fraction, "constant", marks=[] if i == j == 1 else SLOW)
-            for i, turn in enumerate(ORIENTATIONS)
-            for j, fraction in enumerate(FRACTIONS)
-        ),
+        *(pytest.param(turn, fraction, "constant", marks=SLOW) for turn in ORIENTATIONS for fraction in FRACTIONS),
         (ORIENTATIONS[1], 0.5, "shrinking"),
     ],
 )
@@ -104,7 +100,7 @@ def test_wrong_standard_costs_what_theory_says(closed_loop):
     assert abs(scores["phase_bias_interior_LFP"]) < 0.003
 
 
-@pytest.mark.parametrize("standards", ["sample", "parametric"])
+@pytest.mark.parametrize("standards", ["sample", pytest.param("parametric", marks=SLOW)])
 def test_measured_spectra(measured, standards):
     """The sample has the measured spectra; the standards are the same, or parametric."""
     changes = {f"species.{name}.spectrum": str(measured / f"{name}_FeK_norm.txt") for name in ("LFP", "FP")}
@@ -118,6 +114,7 @@ def test_measured_spectra(measured, standards):
     assert abs(scores["phase_bias_interior_FP"]) < limit
 
 
+@SLOW
 def test_exact_line_integrals_score_the_same():
     """Concentric ellipsoids projected analytically and by the Fourier projector, each with six noise seeds."""
     changes = {"scan.columns": 64, "scan.rows": 48, "scan.pixel_um": 0.1}

@@ -109,7 +109,7 @@ def test_primaries_meet_and_never_overlap(shape, growth):
     assert (deepest.max(axis=1) > -0.03 - 2 * (growth - 1) * 1.2).all()
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_an_agglomerate_keeps_the_volume_and_touches(seed):
     sample, lfp = solid(Particle(semi_axes_um=(1.7, 1.4, 1.5), primaries=6), seed)
     single = solid(Particle(semi_axes_um=(1.7, 1.4, 1.5)), seed)[1]

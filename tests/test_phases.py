@@ -127,7 +127,7 @@ def pulls(layers, over, under, true):
     return [(ratio - true) / sigma for ratio, sigma in (layer.ratio(over, under) for layer in layers)]
 
 
-@pytest.mark.parametrize("noise", [0.1, 0.3])
+@pytest.mark.parametrize("noise", [pytest.param(0.1, marks=pytest.mark.slow), 0.3])
 def test_equal_speeds_measure_one_within_two_sigma(noise):
     """Ratios of a shell alike in all directions over seeds, along turned crystal axes and between two stages."""
     shells, moved = [], []
@@ -144,7 +144,7 @@ def test_equal_speeds_measure_one_within_two_sigma(noise):
     assert max(layer.ratio(1, 0)[1] for layer in shells) < 0.2 * noise + 0.02
 
 
-@pytest.mark.parametrize("noise", [0.1, 0.3])
+@pytest.mark.parametrize("noise", [pytest.param(0.1, marks=pytest.mark.slow), 0.3])
 def test_sigma_of_an_anisotropy_covers_its_error(noise):
     """Thicknesses in the ratio of SIMILAR under noise, over seeds."""
     found = [shell_thickness(core_shell(SIMILAR, 0.6 * SIMILAR, TURNED, noise=noise, seed=k), TURNED.T) for k in range(5)]

@@ -12,7 +12,6 @@ from .align.alignment import Alignment, align
 from .align.energy_scale import foil_offset
 from .align.frames import Frames
 from .choices import Analysis, Method
-from .order.blocks import Progress
 from .order.image import image_first
 from .order.joint import joint
 from .order.model import Model, energy_weights, model_of
@@ -20,6 +19,7 @@ from .order.projection import projection_first
 from .order.series import fit_series
 from .order.tally import Tally
 from .prepare.prepared import prepare
+from .progress import Progress
 from .result import AmountMap
 from .spectra.combination import Background
 

@@ -4,7 +4,7 @@ The lists of effects stand in the order of the light. A flat is the same exposur
 shutter closed.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ from .frame import Exposure, Frame, Kind
 from .housing import transmission
 from .measurement import Measurement
 from .optics import FWHM_PER_SIGMA, form_image
+from .progress import Progress
 from .scan import Clock
 from .sequence import frame_order
 from .settings import Instrument
@@ -26,7 +27,6 @@ from .settings import Instrument
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]
 Counts = NDArray[np.uint16]
-Progress = Callable[[str, int, int], None]
 
 # What really happened. The sample's true angles, which do not depend on the energy, are `exposure.true_angles_rad`.
 EXPOSURE = (
@@ -233,12 +233,13 @@ def frames_at(
 ) -> list[Frame]:
     """Where the frames `indices` of a kind at the scan's energy number `energy` stand."""
     times = {"projection": clock.projections_s, "flat": clock.flats_s, "dark": clock.darks_s}[kind][energy]
+    visit = visit_of(scan.energies_eV, energy)
     return [
         Frame(
             seed,
             run,
             float(scan.energies_eV[energy]),
-            visit_of(scan.energies_eV, energy),
+            visit,
             kind,
             int(k),
             float(scan.angles_rad[k]) if kind == "projection" else 0.0,

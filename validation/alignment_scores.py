@@ -9,6 +9,7 @@ from analysis.prepare.geometry import Geometry
 from instrument.measurement import Measurement
 from instrument.microscope import frames_at, happened
 
+from .score_names import or_null
 from .study import Study
 
 Array = NDArray[np.float64]
@@ -43,7 +44,7 @@ def alignment_scores(study: Study, scan: Measurement, found: Alignment | None) -
         sigma = float(np.sqrt(np.mean(found.shifts_sigma_px**2)))
         out |= {"shifts_error_px": float(np.sqrt(np.mean(left**2))), "shifts_sigma_px": sigma}
     if wanted.shifts or wanted.center:
-        out |= {"center_error_px": center, "center_sigma_px": _number(found.center_sigma_px)}
+        out |= {"center_error_px": center, "center_sigma_px": or_null(found.center_sigma_px)}
     if wanted.magnification != "stated":
         error = np.abs(found.geometry.scale - true.scale)
         out |= {"magnification_error": float(error.max()), "magnification_sigma": float(found.scale_sigma.max())}
@@ -91,7 +92,3 @@ def remaining(found: Geometry, true: Geometry, angles_rad: Array) -> tuple[Array
     wave = np.linalg.lstsq(columns, left[..., 1].mean(axis=0), rcond=None)[0]
     left[..., 1] -= columns @ wave
     return left, float(wave[0])
-
-
-def _number(value: float) -> float | None:
-    return value if np.isfinite(value) else None

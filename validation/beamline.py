@@ -17,13 +17,12 @@ from instrument.files.scans import open_any
 from instrument.files.selection import select
 from instrument.files.text import read_charge, read_spectrum
 from instrument.measurement import Measurement, Spectrum
+from instrument.progress import Progress
 from phantom import InputError
 
 from .files import write_map
 from .findings import aligned, repairs
 from .study import explain, spectrum_path
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

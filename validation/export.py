@@ -1,6 +1,6 @@
 """The command simulate: scan files in a beamline's layout, standards and charge curve; the truth beside them or apart."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from instrument.dose import Ledger
 from instrument.files.scans import FORMATS, frames_wanted
 from instrument.files.text import write_charge, write_spectrum
+from instrument.progress import Progress
 from phantom import InputError, Sample
 
 from .course import Course, charge_curve, course_of
@@ -25,7 +26,6 @@ from .trial import field_of, header_of, measure_standards, particle_table, recor
 
 Array = NDArray[np.float64]
 Volume = NDArray[np.float32]
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import math
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from instrument.components import Components
 from instrument.exposure import pixel_ratio, true_angles_rad
 from instrument.optics import depth_of_focus_um, edge_phase_rad
+from instrument.progress import Progress
 from instrument.projector import project_slabs, slab_weight
 from instrument.randomness import generator
 from instrument.settings import Instrument
@@ -25,7 +26,6 @@ from .study import Study
 
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]
-Progress = Callable[[str, int, int], None]
 
 _IN_MEMORY = 8e8  # bytes of projections; more go to a temporary file
 _SLAB_VOXELS = 4e7  # of the sample in memory at a time

@@ -18,6 +18,7 @@ from analysis.result import AmountMap
 from instrument.files.native import open_scan
 from instrument.files.text import read_spectrum, write_charge, write_spectrum
 from instrument.measurement import ChargeCurve, InputError
+from instrument.progress import Progress
 
 from .alignment_scores import alignment_scores
 from .course import course_of
@@ -25,11 +26,12 @@ from .files import write_map
 from .ledger import ledger_of
 from .materials import check_physics
 from .projection import build_sample, project_course
+from .score_names import or_null
 from .scores import overlay, score_pair
 from .staging import staging
 from .study import Study, digest
 from .study_text import study_toml
-from .trial import Progress, simulate
+from .trial import simulate
 from .verdict import verdict
 
 
@@ -120,7 +122,7 @@ def _charge_scores(curve: ChargeCurve | None, found: AmountMap, scan_s: float) -
         return out | dict.fromkeys((*names, *balances))
     out |= {name: getattr(findings, name) for name in names}
     values = balance.difference.mean(), np.sqrt((balance.sigma**2).sum()) / len(balance.sigma)
-    return out | {name: float(value) if np.isfinite(value) else None for name, value in zip(balances, values, strict=True)}
+    return out | {name: or_null(value) for name, value in zip(balances, values, strict=True)}
 
 
 def _shells(conclusion: Conclusion, rotation: Any) -> dict[str, float | None]:
@@ -135,7 +137,7 @@ def _shells(conclusion: Conclusion, rotation: Any) -> dict[str, float | None]:
     out |= {name: float(value) for name, value in zip(names, found.thickness_um, strict=True)}
     for name, (over, under) in ratios.items():
         out[name], sigma = found.ratio(over, under)
-        out[f"{name}_sigma"] = sigma if np.isfinite(sigma) else None  # too few flat voxels to know the map's noise
+        out[f"{name}_sigma"] = or_null(sigma)  # too few flat voxels may not tell the map's noise
     return out
 
 

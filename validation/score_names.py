@@ -1,5 +1,7 @@
 """Every name in scores.json and what it says. Units are in the names, and in brackets here."""
 
+import math
+
 MEANING = {
     "phase_rmse": "rms error of x, all voxels with iron",
     "phase_rmse_interior": "rms error of x, away from surface and front",
@@ -77,3 +79,8 @@ MEANING = {
     "seed": "seed of every random draw",
     "study_digest": "hash over the content of everything the study reads",
 }
+
+
+def or_null(value: float) -> float | None:
+    """A number for scores.json, null where it is not finite."""
+    return float(value) if math.isfinite(value) else None

@@ -1,6 +1,5 @@
 """A study simulated: sample, scan, standards, charge curve, dose, and the truth."""
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from instrument.files.native import new_scan
 from instrument.measurement import ChargeCurve, Header, Measurement, Spectrum
 from instrument.microscope import record
 from instrument.optics import FWHM_PER_SIGMA, point_width_um
+from instrument.progress import Progress
 from instrument.standards import measure_standard, standard_energies
 from instrument.xanes import Edge
 from phantom import Phantom, Sample
@@ -28,7 +28,6 @@ from .study import Study
 
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from instrument.measurement import InputError
 
 from ..prepare.geometry import Geometry
 from ..prepare.rings import rough
+from ..progress import Progress
 from .axis import Start, find_axis, from_centroids
 from .centroid import turning
 from .energy_scale import energy_offset
@@ -25,7 +26,6 @@ from .reprojection import reprojected
 
 Array = NDArray[np.float64]
 Values = NDArray[np.float32]
-Progress = Callable[[str, int, int], None]
 DesignOf = Callable[[float], Array]
 Magnification = Literal["stated", "linear", "free"]
 
@@ -120,7 +120,7 @@ def align(
         for i in range(count):
             straight = frames.straight(i, geometry, pattern[i])
             registration.add(i, straight)
-            sides[i] = np.append(np.einsum("krac,rac->kr", views, straight).sum(axis=1, dtype=float), straight.sum(dtype=float))
+            sides[i] = _products(views, straight)
             if wanted.rings:
                 left = straight - np.tensordot(spectra[i].astype(np.float32), views, axes=1)
                 pattern[i] += rough(frames.misplaced(left, i, geometry).mean(axis=1))
@@ -130,9 +130,8 @@ def align(
         before, (geometry, scale_sigma) = geometry, _corrected(geometry, step, energies_eV, frames.angles_rad, wanted)
         changes.append(_change_px(before, geometry, frames.shape))
         centers.append(geometry.center_px)
-        if wanted.shifts:  # the axis settles last: what two passes move it by is about what is left
-            by_chance = float(np.sqrt(np.mean(step.shifts_sigma_px[..., 1] ** 2) / step.shifts_px[..., 1].size))
-            center_sigma = float(np.hypot(by_chance, centers[-1] - centers[max(len(centers) - 3, 0)]))
+        if wanted.shifts:
+            center_sigma = _center_sigma(step, centers)
         settled = changes[-1] < STILL_PX
         if wanted.energy:
             last, (offset, offset_sigma) = offset, energy_offset(*_spectra_of(views, sides), weights, design_of)
@@ -177,10 +176,21 @@ def _not_sought(geometry: Geometry) -> Displacement:
     return Displacement(shifts, scale, 0.0, np.full_like(shifts, np.nan), np.full_like(scale, np.nan), float("nan"))
 
 
+def _center_sigma(step: Displacement, centers: list[float]) -> float:
+    """Of the axis, pixels. It settles last: what two passes move it by is about what is left."""
+    by_chance = float(np.sqrt(np.mean(step.shifts_sigma_px[..., 1] ** 2) / step.shifts_px[..., 1].size))
+    return float(np.hypot(by_chance, centers[-1] - centers[max(len(centers) - 3, 0)]))
+
+
+def _products(views: Values, frames: Values) -> Array:
+    """Of frames (row, angle, column) with each path (unknown, row, angle, column), and their own sum, (unknown + 1,)."""
+    return np.append(np.einsum("krac,rac->kr", views, frames).sum(axis=1, dtype=float), frames.sum(dtype=float))
+
+
 def _spectra_of(views: Values, sides: Array) -> tuple[Array, Array]:
     """Spectra (energy, unknown) of the paths' shares in frames, and the paths' sums of squares about their means.
 
-    `sides` (energy, unknown + 1) are the frames' products with each path, and their sum.
+    `sides` (energy, unknown + 1) are the frames' `_products`.
     """
     flat = views.reshape(len(views), -1)
     mean = flat.mean(axis=1, dtype=float)

@@ -6,8 +6,9 @@ from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
+from ..progress import Progress
+
 T = TypeVar("T")
-Progress = Callable[[str, int, int], None]
 
 _ROWS = 8  # fixed, so that a result never depends on threads
 

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from ..choices import Analysis
 from ..prepare.noise import power_spectrum
 from ..prepare.prepared import Prepared
+from ..progress import Progress
 from ..reconstruct.held_out import choose_weight
 from ..reconstruct.operators import Projector
 from ..reconstruct.replicates import averaged, coloured, root
 from ..reconstruct.total_variation import State, TotalVariation, information_of
 from ..result import AmountMap
-from .blocks import Progress, over_rows, part_of
+from .blocks import over_rows, part_of
 from .mapping import Mapping
 from .model import Model
 from .projection import paths

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from ..choices import Analysis
 from ..prepare.prepared import Prepared
+from ..progress import Progress
 from ..reconstruct.engines import engine_of
 from ..result import AmountMap
-from .blocks import Progress, over_rows
+from .blocks import over_rows
 from .mapping import Mapping
 from .model import Model
 from .rayfit import RayFit, fit_rays

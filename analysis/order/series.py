@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..prepare.prepared import Prepared
+from ..progress import Progress
 from ..result import AmountMap
-from .blocks import Progress
 from .mapping import Mapping
 from .model import Model
 from .tally import Tally

@@ -1,0 +1,6 @@
+"""How work that takes long tells how far it is. The instrument has the same word: analysis knows of it no more than it must."""
+
+from collections.abc import Callable
+
+Progress = Callable[[str, int, int], None]
+"""Called with the stage's name, how many of its parts are done, and of how many."""

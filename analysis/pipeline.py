@@ -20,6 +20,7 @@ from .order.series import fit_series
 from .order.tally import Tally
 from .prepare.prepared import prepare
 from .progress import Progress
+from .reconstruct.coverage import unseen
 from .result import AmountMap
 from .spectra.combination import Background
 
@@ -81,6 +82,8 @@ def analyze(
         return model_of(standards, scan, weights, background=background, constraint=constraint, offset_eV=offset_eV)
 
     offset, remarks = 0.0, prepared.border.remarks
+    if not scan.is_series:
+        remarks += unseen(scan.angles_rad, scan.columns, scan.pixel_um)
     if foil is not None:
         offset, sigma = foil_offset(foil)
         remarks += (f"the foil's edge says that true energies are {offset:+.3f} eV from the scan's, sigma {sigma:.2g} eV",)

@@ -7,6 +7,7 @@ from scipy.ndimage import convolve1d
 from analysis.phases import shell_thickness
 from analysis.prepare.noise import measure_noise
 from analysis.prepare.normalize import optical_depth
+from analysis.reconstruct.coverage import largest_gap_rad, unseen
 from analysis.reconstruct.fbp import FilteredBackprojection, angular_weights, fbp
 from analysis.result import AmountMap, phase_fraction, phase_fraction_sigma
 from analysis.spectra.combination import design_matrix, fit, linear_combination, standards_matrix
@@ -34,6 +35,20 @@ def test_angular_weights_fill_the_half_circle(start, count, extra):
 def test_a_missing_wedge_is_filled_by_nobody():
     weights = angular_weights(np.deg2rad(np.arange(-60, 60)))
     assert weights == pytest.approx(np.pi / 180)
+
+
+@given(start=st.floats(-3, 3), turned=st.integers(0, 10**6), wedge=st.floats(20, 120))
+def test_what_views_leave_unseen_is_said(start, turned, wedge):
+    """Whichever half turn each view is taken from, and in any order."""
+    rng = np.random.default_rng(turned)
+    whole = rng.permutation(np.linspace(0, np.pi, 91)[:-1]) + np.pi * rng.integers(-1, 2, 90)
+    assert unseen(start + whole, 128, 0.06) == ()
+    part = start + np.deg2rad(np.linspace(0, 180 - wedge, 91))
+    assert largest_gap_rad(part) == pytest.approx(np.deg2rad(wedge))
+    (said,) = unseen(part, 128, 0.06)
+    assert f"{wedge:.3g} degrees" in said
+    assert f"{np.deg2rad(wedge) * 32 * 0.06:.2g} um" in said
+    assert "of 90 degrees" in unseen(np.array([0.0, np.pi / 2]), 128, 0.06)[0]
 
 
 @given(a=st.floats(-2, 2), b=st.floats(-2, 2), seed=st.integers(0, 1000))

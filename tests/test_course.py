@@ -5,6 +5,7 @@ import json
 import h5py
 import numpy as np
 import pytest
+from claims_of_scans import CLEAN
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,13 +21,6 @@ from validation.projection import build_sample
 from validation.run import run
 
 CELL = {"charging.source": "cell", "charging.mean_fraction": 0.35}
-CLEAN = {
-    "beam.shot_noise": False,
-    "beam.falloff": 0,
-    "optics.outermost_zone_um": 0,
-    "stage.runout_um": 0,
-    "camera.read_noise_adu": 0,
-}
 LAYER = {
     "scan.kind": "series",
     "scan.first_angle_deg": 0,

@@ -19,7 +19,7 @@ from ..prepare.rings import rough
 from ..progress import Progress
 from .axis import Start, find_axis, from_centroids
 from .centroid import turning
-from .energy_scale import energy_offset
+from .energy_scale import EDGES_EV_PER_UM, energy_offset
 from .frames import Frames
 from .registration import Displacement, Registration
 from .reprojection import reprojected
@@ -142,6 +142,7 @@ def align(
         step = replace(step, shifts_sigma_px=np.hypot(step.shifts_sigma_px, changes[-1]))
         scale_sigma = np.hypot(scale_sigma, np.abs(geometry.scale - before.scale))
     sigmas = center_sigma, step.shifts_sigma_px, scale_sigma, step.roll_sigma_rad
+    offset_sigma = float(np.hypot(offset_sigma, EDGES_EV_PER_UM * frames.pixel_um))
     return Alignment(geometry, pattern, offset, *sigmas, offset_sigma, np.array(changes))
 
 

@@ -13,6 +13,7 @@ Array = NDArray[np.float64]
 
 LARGEST_OFFSET_EV = 5.0
 FOIL_EDGE_EV = 7112.0
+EDGES_EV_PER_UM = 0.2  # of the pixel: an offset's error by averages over edges; a guess, from two sizes of pixel
 _FOIL_RANGE_EV = 5.0
 _STEP_EV = 0.25
 
@@ -39,9 +40,9 @@ def energy_offset(spectra: Array, information: Array, weights: Array, design_of:
 
     `spectra` are what each path through the sample adds to the optical depth at each energy, `information` (unknown, unknown) the
     sum of squares of the paths. One offset is common to all: any mixture of the standards is allowed for each spectrum (variable
-    projection; Golub and Pereyra, Inverse Problems 19 (2003) R1). Sigma follows from the misfit that is left. Not in it: a pixel
-    or a blur that averages over an edge of the sample absorbs less than its mean path says, the more so where absorption is
-    strong, and that draws the offset down, by some 0.01 eV at 60 nm pixels and 0.02 eV at 120 nm.
+    projection; Golub and Pereyra, Inverse Problems 19 (2003) R1). Sigma follows from the misfit that is left. Not in it, and to
+    be added (`EDGES_EV_PER_UM`): a pixel or a blur that averages over an edge of the sample absorbs less than its mean path says,
+    the more so where absorption is strong, and that draws the offset down, by some 0.01 eV at 60 nm pixels and 0.02 eV at 120 nm.
     """
 
     def misfit(offset_eV: float) -> float:

@@ -11,6 +11,7 @@ from claims import CLAIMS, findings
 from third_phase import flagged
 
 CONTROLLED = {2, 4, 5, 6, 9}
+LONG = {3, 4}
 THIRD_PHASE = ["FP 2 eV higher", "like Fe3+", "like Fe2+"]
 
 
@@ -23,7 +24,7 @@ def held(claim, *, small):
     return {one.what: one.value for one in found}
 
 
-@pytest.mark.parametrize("claim", [pytest.param(claim, marks=[pytest.mark.slow] if claim == 3 else []) for claim in CLAIMS])
+@pytest.mark.parametrize("claim", [pytest.param(claim, marks=[pytest.mark.slow] if claim in LONG else []) for claim in CLAIMS])
 def test_the_claim_and_its_control_in_a_small_field(claim):
     held(claim, small=True)
 

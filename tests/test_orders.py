@@ -150,7 +150,7 @@ def test_a_voxel_without_iron_has_no_phase(unchanged, settings):
 @pytest.mark.parametrize("photons", [1e3, 1e4, 1e5])
 @pytest.mark.parametrize("method", ["image", "projection"])
 def test_sigma_is_honest_at_full_size(photons, method):
-    study = load_study("low-dose", {"beam.photons_per_pixel": photons})
+    study = load_study("low-dose", {"beam.photons_per_pixel": photons, "camera.gain_adu": "auto"})
     made = simulate(study, threads=2)
     scores = score(made.truth, analyze(made.scan, made.standards, replace(study.analysis, method=method), threads=2).map)
     assert 0.9 < scores["pull_std"] < 1.1

@@ -1,5 +1,7 @@
 """Alignment: frames brought back, what that does to their noise, and what is found from the sample itself."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from alignment import UNDISTURBED, aligned_and_scored
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from analysis.align.alignment import Align, align
+from analysis.align.alignment import Align, align, check_sense
 from analysis.align.axis import find_axis, from_centroids, from_opposite_views
 from analysis.align.centroid import centroids, moved, turning
 from analysis.align.energy_scale import foil_offset
@@ -208,6 +210,24 @@ def test_frames_that_miss_a_part_of_the_sample_are_put_where_the_others_say():
 def test_views_that_tell_nothing_are_refused(closed_loop):
     with pytest.raises(InputError, match="do not tell where frames lie"):
         closed_loop("tiny", scan__first_angle_deg=0.0, scan__last_angle_deg=20.0, analysis__align__shifts=True)
+
+
+def test_rings_are_not_sought_with_few_views(closed_loop):
+    with pytest.raises(InputError, match="gap of 20 degrees, which tells rings from no sample; allowed is at most"):
+        closed_loop("tiny", scan__angles=9, scan__last_angle_deg=70.0, analysis__align__rings=True)
+
+
+@given(st.sampled_from(["size", "place"]), st.floats(0.3, 5))
+def test_a_sample_that_changes_as_none_does_is_refused(what, by):
+    frames = Frames(lambda _: np.zeros((40, 3, 50), np.float32), 2, np.arange(3.0), (40, 50), 1.0)
+    straight_ = straight(2, 3, 24.5)
+    check_sense(straight_, frames)
+    if what == "size":
+        wrong = replace(straight_, scale=np.array([1.0, 1.0 + by]))
+    else:
+        wrong = replace(straight_, shifts_px=straight_.shifts_px + 20 * (1 + by))
+    with pytest.raises(InputError, match="do not tell where frames lie"):
+        check_sense(wrong, frames)
 
 
 def test_a_foil_sets_the_scale_of_energy():

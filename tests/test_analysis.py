@@ -47,7 +47,7 @@ def test_what_views_leave_unseen_is_said(start, turned, wedge):
     assert largest_gap_rad(part) == pytest.approx(np.deg2rad(wedge))
     (said,) = unseen(part, 128, 0.06)
     assert f"{wedge:.3g} degrees" in said
-    assert f"{np.deg2rad(wedge) * 32 * 0.06:.2g} um" in said
+    assert f"{np.deg2rad(wedge) * 64 * 0.06:.2g} um" in said
     assert "of 90 degrees" in unseen(np.array([0.0, np.pi / 2]), 128, 0.06)[0]
 
 
@@ -248,6 +248,7 @@ def test_a_normalized_standard_is_scaled_by_the_iron_step():
     ("call", "words"),
     [
         (lambda: standards_matrix([Spectrum("FP", ENERGIES, FP)], np.array([7200.0])), "outside"),
+        (lambda: standards_matrix([Spectrum("glue", ENERGIES, FP, formula="C5H8O2")], ENERGIES), "C5H8O2 holds no iron"),
         (lambda: design_matrix(STANDARDS[:, :2], ENERGIES[:2], "constant"), "2 energies for 3 unknowns"),
         (lambda: design_matrix(np.array([LFP, LFP]), ENERGIES, "constant"), "told apart"),
         (lambda: phase_fraction(np.ones((2, 1)), ("LFP", "NMC")), "FP"),

@@ -189,6 +189,8 @@ def test_imaged_against_counted():
     assert series.difference == pytest.approx(np.zeros(3), abs=1e-6)
     ahead = charge_balance(ball(0.5, noise=0.05), paused, scan_s=1500.0)
     assert ahead.difference[0] > 5 * ahead.sigma[0]
+    with pytest.raises(InputError, match="is time_s in seconds"):
+        charge_balance(ball(0.5), dataclasses.replace(paused, time_s=paused.time_s / 3600), scan_s=1500.0)
 
 
 def turned(curve):
@@ -209,6 +211,9 @@ def cycle():
         (turned(straight()), "flows back"),
         (straight(n=8), "9 samples under current; allowed at least 10"),
         (cycle(), "50 % of the charge flows back"),
+        (straight(capacity=1400.0), "capacity_mAh_per_g reaches 1400"),
+        (dataclasses.replace(straight(), voltage_V=1000 * straight().voltage_V), "median of voltage_V is 3450"),
+        (dataclasses.replace(straight(), voltage_V=0 * straight().voltage_V), "median of voltage_V is 0"),
     ],
 )
 def test_what_is_no_charge_is_refused_in_one_line(curve, words):

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from validation.cli import main
+from validation.findings import doubts, repairs
 from validation.score_names import MEANING
 from validation.study import load_study
 
@@ -186,9 +188,26 @@ def test_a_report_shows_what_alignment_found(tmp_path):
     options = [part for change in changes for part in ("--set", change)]
     assert main(["run", "tiny", *options, "-o", str(tmp_path / "run")]) == 0
     page = (tmp_path / "run" / "report.html").read_text()
-    assert "Repaired and aligned" in page
+    assert "What the analysis found beside the map" in page
     assert page.count("data:image/png;base64,") == 3
     assert json.loads((tmp_path / "run" / "scores.json").read_text())["shifts_error_px"] > 0
+
+
+def test_what_makes_a_map_doubtful_is_said(closed_loop):
+    """By what the data say: chi2, a mean that is no fraction, noise above all, nothing left to check, voxels unexplained."""
+    good = closed_loop("tiny")[2]
+    assert doubts(good) == []
+    mapped = good.map
+    for name, spoilt, words in (
+        ("chi2", {"reduced_chi2": 7.1}, "chi2 is 7.1 times what noise explains"),
+        ("freedom", {"reduced_chi2": float("nan")}, "nothing checks the fit"),
+        ("mean", {"map": replace(mapped, amounts=mapped.amounts + np.float32([[[[-0.8]]], [[[0.8]]]]))}, "which is none"),
+        ("noise", {"map": replace(mapped, phase_fraction_sigma=20 * mapped.phase_fraction_sigma)}, "single voxels tell nothing"),
+    ):
+        (said,) = doubts(replace(good, **spoilt))
+        assert words in said, name
+    flagged = dict(repairs(good))["unexplained"]
+    assert "no mixture of the standards (flag 16" in flagged
 
 
 def test_a_foil_says_where_the_scale_of_energy_lies(tiny_run, tmp_path, capsys):

@@ -119,6 +119,8 @@ def test_spectra_round_trip(tmp_path):
     assert read.energies_eV == pytest.approx(spectrum.energies_eV)
     assert read.mu == pytest.approx(spectrum.mu)
     assert (read.formula, read.normalized) == ("FePO4", False)
+    with pytest.raises(InputError, match="its header says name: FP; allowed for LFP"):
+        read_spectrum(tmp_path / "FP.txt", "LFP")
 
 
 def test_athena_columns(tmp_path):

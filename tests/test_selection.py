@@ -76,7 +76,7 @@ def test_opening_and_selecting_read_no_projection(tmp_path, layout, monkeypatch)
 
     monkeypatch.setattr(hdf5.Stored, "__getitem__", watch)
     with open_any([tmp_path]) as scan:
-        chosen = select(scan, bin=2, angles=2)
+        chosen = select(scan, bin=2, angles=[slice(None, None, 2)])
         assert set(read) == {(6,)}
         assert len(read) == 6  # a row of a flat and of a dark at each of 3 energies
         read.clear()
@@ -117,7 +117,7 @@ def test_reading_then_selecting_is_selecting_what_was_read(tmp_path_factory, lay
     roi = (corner[0], sides[0] - cut[0], corner[1], sides[1] - cut[1])
     kept = order[(header.energies_eV[order] >= 7100) & (header.energies_eV[order] <= 7112.25)]
     with open_any([folder]) as scan:
-        chosen = select(scan, bin=n, roi=roi, energies=(7100, 7112.25), angles=stride)
+        chosen = select(scan, bin=n, roi=roi, energies=[(7100, 7112.25)], angles=[slice(None, None, stride)])
         for name, step in (("projections", stride), ("flats", 1), ("darks", 1)):
             raw = counts[name][kept, ::step, roi[0] : roi[1], roi[2] : roi[3]]
             expected = raw if n == 1 else binned(raw, n)
@@ -133,7 +133,7 @@ def test_reading_then_selecting_is_selecting_what_was_read(tmp_path_factory, lay
 @given(st.data(), st.integers(1, 3))
 def test_a_window_is_indexed_like_an_array(data, n):
     header = a_header(rows=7, columns=8)
-    chosen = select(in_memory(header, counts_of(header)), bin=n, roi=(1, 7, 1, 8), angles=slice(1, 5, 2)).projections
+    chosen = select(in_memory(header, counts_of(header)), bin=n, roi=(1, 7, 1, 8), angles=[slice(1, 5, 2)]).projections
     whole, key = chosen[...], data.draw(keys(chosen.shape))
     assert whole.shape == chosen.shape
     assert np.array_equal(chosen[key], whole[key])
@@ -173,6 +173,18 @@ def test_binning_keeps_saturation_and_noise_in_sight():
     assert coarse.flats[...].max() < np.iinfo(np.uint32).max
 
 
+def test_a_bad_energy_and_dumped_views_are_left_out():
+    header = a_header(energies=(7100.0, 7110.0, 7120.0, 7130.0, 7140.0), angles=12)
+    scan = in_memory(header, counts_of(header))
+    bad = float(scan.energies_eV[2])
+    chosen = select(scan, energies=[(0, bad - 1), (bad + 1, 1e5)], angles=[slice(0, 4), slice(7, 12, 2), slice(2, 5)])
+    energies, views = [0, 1, 3, 4], [0, 1, 2, 3, 4, 7, 9, 11]
+    assert np.array_equal(chosen.projections[...], np.asarray(scan.projections)[np.ix_(energies, views)])
+    assert np.array_equal(chosen.projections[1:3, 2:7:2, 1], np.asarray(scan.projections)[np.ix_(energies, views)][1:3, 2:7:2, 1])
+    assert np.array_equal(chosen.angles_rad, scan.angles_rad[views])
+    assert np.array_equal(chosen.time_s, scan.time_s[np.ix_(energies, views)])
+
+
 @pytest.mark.parametrize(
     ("wishes", "words"),
     [
@@ -181,10 +193,10 @@ def test_binning_keeps_saturation_and_noise_in_sight():
         ({"roi": (0, 5, 0, 6)}, "roi"),
         ({"roi": (2, 2, 0, 6)}, "roi"),
         ({"roi": (-1, 4, 0, 6)}, "roi"),
-        ({"energies": (7101.0, 7102.0)}, "energies"),
-        ({"angles": 0}, "angles"),
-        ({"angles": slice(5, 9)}, "angles"),
-        ({"angles": slice(None, None, -1)}, "angles"),
+        ({"energies": [(7100.0, 7200.0), (7101.0, 7102.0)]}, "energies"),
+        ({"angles": [slice(None, None, 0)]}, "angles: stride 0"),
+        ({"angles": [slice(0, 2), slice(5, 9)]}, "angles"),
+        ({"angles": [slice(None, None, -1)]}, "angles"),
         ({"roi": (0, 4, 0, 2)}, "center"),
         ({"center_px": np.nan}, "center"),
     ],

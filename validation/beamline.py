@@ -27,7 +27,10 @@ from .study import explain, spectrum_path
 
 @dataclass(frozen=True)
 class Wishes:
-    """What to take of a scan, as typed: `roi` "R0:R1,C0:C1", `energies` "LOW:HIGH" in eV, `angles` "[START:STOP:]STEP"."""
+    """What to take of a scan, as typed: `roi` "R0:R1,C0:C1", `energies` "LOW:HIGH" in eV, `angles` "[START:STOP:]STEP".
+
+    Of the last two several, with commas between.
+    """
 
     bin: int = 1
     roi: str | None = None
@@ -113,18 +116,22 @@ def _align(text: str) -> dict[str, Any]:
 
 def selected(scan: Measurement, wishes: Wishes) -> Measurement:
     """The part of a scan that the wishes name. Raises InputError for a wish that says nothing."""
-    roi = None if wishes.roi is None else _numbers("--roi", wishes.roi, (4,), "R0:R1,C0:C1", int)
-    energies = None if wishes.energies is None else _numbers("--energies", wishes.energies, (2,), "LOW:HIGH", float)
-    angles: int | slice | None = None
+    roi = None if wishes.roi is None else _numbers("--roi", wishes.roi.replace(",", ":"), (4,), "R0:R1,C0:C1", int)
+    energies = angles = None
+    if wishes.energies is not None:
+        energies = [
+            _numbers("--energies", part, (2,), "LOW:HIGH, several with commas", float) for part in wishes.energies.split(",")
+        ]
     if wishes.angles is not None:
-        parts = _numbers("--angles", wishes.angles, (1, 3), "STEP or START:STOP:STEP", int)
-        angles = int(parts[0]) if len(parts) == 1 else slice(*parts)
+        form = "STEP or START:STOP:STEP, several with commas"
+        parts = [_numbers("--angles", part, (1, 3), form, int) for part in wishes.angles.split(",")]
+        angles = [slice(None, None, *part) if len(part) == 1 else slice(*part) for part in parts]
     return select(scan, bin=wishes.bin, roi=roi, energies=energies, angles=angles, center_px=wishes.center_px)  # type: ignore[arg-type]
 
 
 def _numbers(option: str, text: str, counts: tuple[int, ...], form: str, kind: Callable[[str], float]) -> tuple[float, ...]:
     try:
-        found = tuple(kind(part) for part in text.replace(",", ":").split(":"))
+        found = tuple(kind(part) for part in text.split(":"))
     except ValueError:
         found = ()
     if len(found) not in counts or not np.all(np.isfinite(found)):
@@ -191,4 +198,7 @@ def _charge_in_words(charge: ChargeFindings, balance: Balance) -> list[str]:
         f"  imaged less counted    {imaged - counted:10.3g}, sigma {sigma:.2g}: {imaged:.4f} less {counted:.4f}, at {time:.6g} s"
         for time, imaged, counted, sigma in zip(balance.time_s, balance.imaged, balance.counted, balance.sigma, strict=True)
     ]
-    return [*lines, "    not in that sigma: active mass, standards, and that what is imaged need not be as far as the electrode"]
+    told = (
+        "the record is taken to end with the scan; not in that sigma: active mass, standards, and that what is imaged need not be"
+    )
+    return [*lines, f"    {told} as far as the electrode"]

@@ -6,17 +6,53 @@ import numpy as np
 
 from analysis.align.alignment import STILL_PX, Align, Alignment
 from analysis.pipeline import Conclusion
+from analysis.result import Flag
 
 from . import figures
 from .alignment_figure import alignment_figure
 from .study import Study
 
+_TELLING_CHI2 = 1.5
+
 
 def repairs(conclusion: Conclusion) -> list[tuple[str, str]]:
-    """Name and text: rays with a made-up value, and what else was found."""
+    """Name and text: rays with a made-up value, voxels that the standards do not explain, and what else was found."""
     share = 100 * conclusion.repaired_rays / conclusion.rays
     rays = f"{conclusion.repaired_rays:,} of {conclusion.rays:,}" + (f" ({share:.2g} %)" if share else "")
-    return [("repaired rays", rays), *(("", remark) for remark in conclusion.remarks)]
+    lines = [("repaired rays", rays), *(("", remark) for remark in conclusion.remarks)]
+    found = conclusion.map
+    particle = np.nan_to_num(found.iron) >= 0.5
+    if found.flags is not None and particle.any() and (found.flags & Flag.UNEXPLAINED).any():
+        strange = 100 * float(((found.flags[particle] & Flag.UNEXPLAINED) > 0).mean())
+        text = f"{strange:.2g} % of the voxels with iron: no mixture of the standards (flag {Flag.UNEXPLAINED.value}; by chance up to 5 %)"
+        lines.append(("unexplained", text))
+    return [*lines, *(("", doubt) for doubt in doubts(conclusion))]
+
+
+def doubts(conclusion: Conclusion) -> list[str]:
+    """Sentences on what makes a map doubtful as a whole, from the data alone."""
+    found, chi2 = conclusion.map, conclusion.reduced_chi2
+    out = []
+    if not np.isfinite(chi2):
+        out.append("as many unknowns as energies: nothing checks the fit; take more energies or a simpler background")
+    elif chi2 > _TELLING_CHI2:
+        out.append(
+            f"chi2 is {chi2:.3g} times what noise explains: a bad energy or view, a sample that moved, or other spectra than the "
+            f"standards; sigma knows none of that and is too small"
+        )
+    particle = np.nan_to_num(found.iron) >= 0.5
+    x = found.phase_fraction[particle]
+    if x.size and found.phase_fraction_sigma is not None:
+        share, sigma = float(np.nanmean(x)), float(np.nanmedian(found.phase_fraction_sigma[particle]))
+        if not -0.1 < share < 1.1:
+            out.append(
+                f"the mean phase fraction is {share:.3g}, which is none: the standards, the scale of energy or a frame is wrong"
+            )
+        if sigma > 1:
+            out.append(
+                f"sigma of a voxel's phase fraction is {sigma:.3g}: single voxels tell nothing; larger voxels (--bin) or more light"
+            )
+    return out
 
 
 def aligned(found: Alignment | None, wanted: Align) -> list[tuple[str, str]]:
@@ -56,9 +92,9 @@ def _sigma(value: float) -> str:
 def section(conclusion: Conclusion, study: Study) -> str:
     """That as a part of the report; nothing where nothing was sought or repaired."""
     found, wanted = conclusion.alignment, study.analysis.align
-    if found is None and not conclusion.repaired_rays and not conclusion.remarks:
-        return ""
     lines = [*repairs(conclusion), *aligned(found, wanted)]
+    if len(lines) == 1 and not conclusion.repaired_rays:
+        return ""
     rows = "".join(f"<tr><td>{html.escape(name)}</td><td>{html.escape(text)}</td></tr>" for name, text in lines)
     picture = ""
     if found is not None and (wanted.shifts or wanted.magnification != "stated"):
@@ -67,6 +103,6 @@ def section(conclusion: Conclusion, study: Study) -> str:
 <figcaption>What was found from the frames alone. Left: mean over the views of each energy. Middle: what a frame has beyond that,
 every energy. Right: size of the image over the first energy's, with sigma.</figcaption></figure>
 """
-    return f"""<h2>Repaired and aligned</h2>
+    return f"""<h2>What the analysis found beside the map</h2>
 <div class="scroll"><table>{rows}</table></div>
 {picture}"""

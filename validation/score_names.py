@@ -47,7 +47,7 @@ MEANING = {
     "pull_mean_LFP": "mean pull in the core",
     "pull_mean_FP": "mean pull in the shell",
     "interior_voxels": "voxels away from surface and front",
-    "repaired_rays": "rays at or below the dark level, set to half a count",
+    "repaired_rays": "rays with a made-up value: at or below the dark level, struck, or of a dead pixel",
     "photons_incident": "per pixel, per projection, per energy, at the beam's centre",
     "photons_detected": "the same, behind optics and scintillator, open beam",
     "fsc_halves_um": "resolution from odd against even views (µm); not scored yet",

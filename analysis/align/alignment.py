@@ -17,6 +17,7 @@ from instrument.measurement import InputError
 from ..prepare.geometry import Geometry
 from ..prepare.rings import rough
 from ..progress import Progress
+from ..reconstruct.coverage import hidden_wave_px, largest_gap_rad
 from .axis import Start, find_axis, from_centroids
 from .centroid import turning
 from .energy_scale import EDGES_EV_PER_UM, energy_offset
@@ -31,6 +32,8 @@ Magnification = Literal["stated", "linear", "free"]
 
 _SMOOTHING_PX = (2.0, 1.0)  # of the first pass, of all others: what is finer no other view knows
 _REACH_PX = 4.0  # further than that no gradient tells
+_SIZES = (0.8, 1.25)  # of the image at any energy, over the first's: no microscope changes more
+_RINGS_PX = 4.5  # the shortest wave that views must tell; by trial: with fewer the sample follows what is taken for rings
 STILL_PX = 0.005  # rms change in a pass, below which none follows
 
 
@@ -100,6 +103,12 @@ def align(
     InputError where the axis cannot be found, or frames do not tell where they lie. Sigma of an alignment that is not at rest
     after the last pass holds what that pass moved.
     """
+    if wanted.rings and hidden_wave_px(frames.angles_rad, frames.shape[1]) > _RINGS_PX:
+        gap, most = np.rad2deg([largest_gap_rad(frames.angles_rad), 2 * _RINGS_PX / frames.shape[1]])
+        raise InputError(
+            f"analysis.align.rings: the views leave a gap of {gap:.3g} degrees, which tells rings from no sample; allowed is at most "
+            f"{most:.2g} degrees with {frames.shape[1]} columns; take more views, or analysis.prepare.rings"
+        )
     start = _start(frames, geometry, wanted)
     geometry, center_sigma, count = start.geometry, start.center_sigma_px, frames.energies
     nothing = np.broadcast_to(np.float32(0), (count, *frames.shape))
@@ -128,6 +137,7 @@ def align(
                 progress("align", number * count + i + 1, wanted.passes * count)
         step = solved(registration, frames, wanted)
         before, (geometry, scale_sigma) = geometry, _corrected(geometry, step, energies_eV, frames.angles_rad, wanted)
+        check_sense(geometry, frames)
         changes.append(_change_px(before, geometry, frames.shape))
         centers.append(geometry.center_px)
         if wanted.shifts:
@@ -154,12 +164,26 @@ def solved(registration: Registration, frames: Frames, wanted: Align) -> Displac
     except np.linalg.LinAlgError:
         found = False
     if not found or (wanted.magnification != "stated" and not (step.scale_sigma > 0).all()):
-        views, turned = len(frames.angles_rad), np.rad2deg(np.ptp(frames.angles_rad))
-        raise InputError(
-            f"analysis.align: {views} views over {turned:.4g} degrees at {frames.energies} energies do not tell where frames "
-            "lie; allowed are views of half a turn in which the sample stays inside the field; align less, or say more (--center)"
-        )
+        raise _told_nothing(frames)
     return step
+
+
+def check_sense(geometry: Geometry, frames: Frames) -> None:
+    """InputError for an image that has changed size or moved as none does."""
+    low, high = _SIZES
+    if (
+        not (low < geometry.scale.min() and geometry.scale.max() < high)
+        or np.abs(geometry.shifts_px).max() > min(frames.shape) / 2
+    ):
+        raise _told_nothing(frames)
+
+
+def _told_nothing(frames: Frames) -> InputError:
+    views, turned = len(frames.angles_rad), np.rad2deg(np.ptp(frames.angles_rad))
+    return InputError(
+        f"analysis.align: {views} views over {turned:.4g} degrees at {frames.energies} energies do not tell where frames "
+        "lie; allowed are views of half a turn in which the sample stays inside the field; align less, or say more (--center)"
+    )
 
 
 def _start(frames: Frames, geometry: Geometry, wanted: Align) -> Start:

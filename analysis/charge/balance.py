@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, binary_opening
 
-from instrument.measurement import ChargeCurve
+from instrument.measurement import ChargeCurve, InputError
 
 from ..result import AmountMap, fp_index
 from .curve import charge_fraction
@@ -57,10 +57,15 @@ def charge_balance(found: AmountMap, curve: ChargeCurve, scan_s: float) -> Balan
 
     A volume stands for the middle of the scan, a series for its moments. Sigma holds voxel noise and the counting of charge.
     Not in it: the active mass, errors of the standards, and that the few particles imaged need not be
-    as far as the electrode's mean.
+    as far as the electrode's mean. Raises InputError for a record that begins after a moment of the scan.
     """
     moments = np.array([scan_s / 2]) if found.time_s is None else found.time_s
     times = curve.time_s[-1] - scan_s + moments
+    if times.min() < curve.time_s[0]:
+        raise InputError(
+            f"charge curve: lasts {np.ptp(curve.time_s):.4g} s, the scan {scan_s:.4g} s; allowed is a record that ends with the scan "
+            "and begins before it; is time_s in seconds?"
+        )
     imaged, spread = imaged_fraction(found)
     counted, counting = np.array([charge_fraction(curve, float(time)) for time in times]).T
     return Balance(times, imaged, counted, np.hypot(spread, counting))

@@ -14,6 +14,8 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 THEORETICAL_mAh_g = 96485.33 / 3.6 / formula_mass_g_mol("LiFePO4")  # one electron per iron
+_MOST_CHARGE = 2.0  # of the theoretical capacity: more is a wrong unit or a wrong mass
+_VOLTAGES = (1.0, 6.0)  # of a cell that charges
 _REST = 0.05  # of the charging current: less is none
 _FEWEST = 10  # samples under current
 _TWO_PHASE = (0.05, 0.9)  # charge fractions between which a rested cell shows the plateau's equilibrium
@@ -142,7 +144,17 @@ def charge_fraction(curve: ChargeCurve, time_s: float) -> tuple[float, float]:
 
 
 def _loaded(curve: ChargeCurve) -> Mask:
-    """Samples under charging current. Raises InputError where that is no charge."""
+    """Samples under charging current. Raises InputError where that is no charge, or in other units."""
+    most, voltage = float(curve.capacity_mAh_per_g.max()), float(np.median(curve.voltage_V))
+    if most > _MOST_CHARGE * THEORETICAL_mAh_g:
+        raise InputError(
+            f"charge curve: capacity_mAh_per_g reaches {most:.4g}; allowed is up to {_MOST_CHARGE * THEORETICAL_mAh_g:.0f}, twice "
+            "what LFP holds; is it per gram of active material, in mAh?"
+        )
+    if not _VOLTAGES[0] <= voltage <= _VOLTAGES[1]:
+        raise InputError(
+            f"charge curve: the median of voltage_V is {voltage:.4g}; allowed is {_VOLTAGES[0]:g} to {_VOLTAGES[1]:g} V; is it in V?"
+        )
     current = curve.current_mA
     passed = np.diff(curve.capacity_mAh_per_g)
     largest = float(np.abs(current).max())

@@ -48,11 +48,14 @@ def standards_matrix(standards: list[Spectrum], energies_eV: Array) -> Array:
                 "measure more of it or leave the energy out"
             )
         mu = CubicSpline(standard.energies_eV, standard.mu)(energies_eV)
+        formula = standard.formula or _FORMULAS.get(standard.name, "Fe")
+        iron = iron_per_formula(formula)
+        if iron <= 0:
+            raise InputError(
+                f"standard {standard.name}: its formula {formula} holds no iron, and amounts are iron; allowed are species with "
+                "iron; matter without it is the background's (--background)"
+            )
         if standard.normalized:
-            formula = standard.formula or _FORMULAS.get(standard.name, "Fe")
-            iron = iron_per_formula(formula)
-            if iron <= 0:
-                raise InputError(f"standard {standard.name}: formula {formula} holds no iron; name its formula in the header")
             mu = attenuation_per_um(formula, LFP_IRON_MOL_CM3 / iron, energies_eV, mu)
         rows.append(mu)
     return np.array(rows)

@@ -1,5 +1,6 @@
 """A part of a scan, or a coarser one, without loading it: fewer energies, angles, rows and columns, binned pixels."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,7 +31,7 @@ class Window:
 
     data: Any
     energies: NDArray[np.intp]
-    frames: range
+    frames: NDArray[np.intp]
     corner: tuple[int, int]
     shape: tuple[int, int, int, int]
     bin: int = 1
@@ -58,10 +59,9 @@ class Window:
         if found.size:
             step = max(1, _PIXELS_AT_ONCE // ((rows.stop - rows.start) * (columns.stop - columns.start)))
             for i, number in enumerate(self.energies[energy]):
-                for k in range(0, len(frames), step):
-                    some = frames[k : k + step]
-                    block = self.data[int(number), some.start : some.stop : some.step, rows, columns]
-                    found[i, k : k + step] = self._binned(np.asarray(block))[:, :: row.step, :: column.step]
+                for place, some in _slices(frames, step):
+                    block = self.data[int(number), some, rows, columns]
+                    found[i, place] = self._binned(np.asarray(block))[:, :: row.step, :: column.step]
         return found[tuple(slice(None) if isinstance(part, slice) else 0 for part in parts)]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
@@ -84,20 +84,32 @@ class Window:
         return np.where(cells.max(axis=(2, 4)) == full, np.iinfo(self.dtype).max, means)
 
 
+def _slices(numbers: NDArray[np.intp], most: int) -> Iterator[tuple[slice, slice]]:
+    """Rising numbers as slices of even steps, none of more than `most`: where they stand, and which they are."""
+    k = 0
+    while k < len(numbers):
+        rest = numbers[k : k + most]
+        step = int(rest[1] - rest[0]) if len(rest) > 1 else 1
+        even = rest == rest[0] + step * np.arange(len(rest))
+        count = len(rest) if even.all() else int(np.argmin(even))
+        yield slice(k, k + count), slice(int(rest[0]), int(rest[count - 1]) + 1, step)
+        k += count
+
+
 def select(
     scan: Measurement,
     *,
     bin: int = 1,
     roi: tuple[int, int, int, int] | None = None,
-    energies: tuple[float, float] | None = None,
-    angles: int | slice | None = None,
+    energies: Sequence[tuple[float, float]] | None = None,
+    angles: Sequence[slice] | None = None,
     center_px: float | None = None,
 ) -> Measurement:
     """The wanted part of a scan; frames are read when they are needed, and no more of them.
 
     `roi` is (row0, row1, column0, column1) on the detector, ends excluded; `bin` averages bin x bin pixels of it, dropping rows
-    and columns at the end that fill no bin (see `Window` for the counts); `energies` is a range in eV, ends included;
-    `angles` is a stride or a slice of the projections; `center_px` replaces the axis' column, on the detector as recorded.
+    and columns at the end that fill no bin (see `Window` for the counts); `energies` are ranges in eV, ends included; `angles`
+    are slices of the projections; `center_px` replaces the axis' column, on the detector as recorded.
     The pixel and the axis' column are those of the result. Raises InputError for what leaves nothing, or an axis outside.
     """
     row0, row1, column0, column1 = roi or (0, scan.rows, 0, scan.columns)
@@ -111,20 +123,7 @@ def select(
             f"bin: found {bin}; allowed is 1..{min(row1 - row0, column1 - column0)}, the smaller side of {row1 - row0} rows and "
             f"{column1 - column0} columns"
         )
-    low, high = energies or (-np.inf, np.inf)
-    numbers = np.flatnonzero((scan.energies_eV >= low) & (scan.energies_eV <= high))
-    if not len(numbers):
-        raise InputError(
-            f"energies: none in {low:g}..{high:g} eV; allowed is a range that holds some of "
-            f"{scan.energies_eV.min():g}..{scan.energies_eV.max():g} eV"
-        )
-    if isinstance(angles, int) and angles < 1:
-        raise InputError(f"angles: found stride {angles}; allowed is 1 or more")
-    views = range(len(scan.angles_rad))[slice(None, None, angles) if angles is None or isinstance(angles, int) else angles]
-    if not len(views) or views.step < 1:
-        raise InputError(
-            f"angles: {_told(angles)} takes none of {len(scan.angles_rad)}, or backwards; allowed is a rising range of them"
-        )
+    numbers, views = _energies(scan.energies_eV, energies), _views(len(scan.angles_rad), angles)
     rows, columns = (row1 - row0) // bin, (column1 - column0) // bin
     center = ((scan.center_px if center_px is None else center_px) - column0 + 0.5) / bin - 0.5
     if not -0.5 <= center <= columns - 0.5:
@@ -133,23 +132,47 @@ def select(
             f"selected columns {column0}..{column0 + columns * bin - 1}; widen --roi or set --center"
         )
 
-    def window(data: Any, frames: range) -> Window:
+    def window(data: Any, frames: NDArray[np.intp]) -> Window:
         return Window(data, numbers, frames, (row0, column0), (len(numbers), len(frames), rows, columns), bin)
 
     return replace(
         scan,
         energies_eV=scan.energies_eV[numbers],
-        angles_rad=scan.angles_rad[views.start : views.stop : views.step],
-        time_s=scan.time_s[numbers, views.start : views.stop : views.step],
+        angles_rad=scan.angles_rad[views],
+        time_s=scan.time_s[np.ix_(numbers, views)],
         projections=window(scan.projections, views),
-        flats=window(scan.flats, range(scan.flats.shape[1])),
-        darks=window(scan.darks, range(scan.darks.shape[1])),
+        flats=window(scan.flats, np.arange(scan.flats.shape[1])),
+        darks=window(scan.darks, np.arange(scan.darks.shape[1])),
         pixels_um=scan.pixels_um[numbers] * bin,
         center_px=center,
         flats_s=None if scan.flats_s is None else scan.flats_s[numbers],
     )
 
 
-def _told(angles: int | slice | None) -> str:
+def _energies(energies_eV: NDArray[np.float64], ranges: Sequence[tuple[float, float]] | None) -> NDArray[np.intp]:
+    """Numbers of the energies in any of the ranges."""
+    chosen = np.zeros(len(energies_eV), bool)
+    for low, high in ranges or [(-np.inf, np.inf)]:
+        inside = (energies_eV >= low) & (energies_eV <= high)
+        if not inside.any():
+            raise InputError(
+                f"energies: none in {low:g}..{high:g} eV; allowed is a range that holds some of "
+                f"{energies_eV.min():g}..{energies_eV.max():g} eV"
+            )
+        chosen |= inside
+    return np.flatnonzero(chosen)
+
+
+def _views(count: int, parts: Sequence[slice] | None) -> NDArray[np.intp]:
+    """Numbers of the projections in any of the slices."""
+    chosen = np.zeros(count, bool)
+    for part in parts or [slice(None)]:
+        if (part.step is not None and part.step < 1) or not len(range(count)[part]):
+            raise InputError(f"angles: {_told(part)} takes none of {count}, or backwards; allowed is a rising range of them")
+        chosen[part] = True
+    return np.flatnonzero(chosen)
+
+
+def _told(part: slice) -> str:
     """As a person types it."""
-    return f"{angles.start}:{angles.stop}:{angles.step}" if isinstance(angles, slice) else str(angles)
+    return f"stride {part.step}" if part.start is None and part.stop is None else f"{part.start}:{part.stop}:{part.step}"

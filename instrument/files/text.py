@@ -54,8 +54,15 @@ def read_spectrum(path: Path, name: str, column: str | None = None) -> Spectrum:
     else:
         looks = bool(np.isfinite(mu).all() and abs(mu[0]) < 0.2 and 0.6 < float(mu[-max(1, len(mu) // 10) :].mean()) < 1.4)
         normalized = "normalized" in text or path.suffix == ".nor" or looks
-    formula = next((line.split(":", 1)[1].strip() for line in header if line.lower().startswith("formula:")), "")
+    formula, own = (_told(header, word) for word in ("formula", "name"))
+    if own != name and {own, name} == {"LFP", "FP"}:
+        raise InputError(f"{path}: its header says name: {own}; allowed for {name} is its own spectrum; are files mixed up?")
     return Spectrum(name, energies, mu, normalized, formula)
+
+
+def _told(header: list[str], word: str) -> str:
+    """What a header says after `word`: nothing, if it does not."""
+    return next((line.split(":", 1)[1].strip() for line in header if line.lower().startswith(f"{word}:")), "")
 
 
 def _column(path: Path, header: list[str], count: int, column: str | None) -> int:

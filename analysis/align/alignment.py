@@ -106,8 +106,8 @@ def align(
     if wanted.rings and hidden_wave_px(frames.angles_rad, frames.shape[1]) > _RINGS_PX:
         gap, most = np.rad2deg([largest_gap_rad(frames.angles_rad), 2 * _RINGS_PX / frames.shape[1]])
         raise InputError(
-            f"analysis.align.rings: the views leave a gap of {gap:.3g} degrees, which tells rings from no sample; allowed is at most "
-            f"{most:.2g} degrees with {frames.shape[1]} columns; take more views, or analysis.prepare.rings"
+            f"analysis.align.rings: the views leave a gap of {gap:.3g} degrees, which tells rings from no sample; allowed is at "
+            f"most {most:.2g} degrees with {frames.shape[1]} columns; take more views, or analysis.prepare.rings"
         )
     start = _start(frames, geometry, wanted)
     geometry, center_sigma, count = start.geometry, start.center_sigma_px, frames.energies

@@ -63,8 +63,8 @@ def charge_balance(found: AmountMap, curve: ChargeCurve, scan_s: float) -> Balan
     times = curve.time_s[-1] - scan_s + moments
     if times.min() < curve.time_s[0]:
         raise InputError(
-            f"charge curve: lasts {np.ptp(curve.time_s):.4g} s, the scan {scan_s:.4g} s; allowed is a record that ends with the scan "
-            "and begins before it; is time_s in seconds?"
+            f"charge curve: lasts {np.ptp(curve.time_s):.4g} s, the scan {scan_s:.4g} s; allowed is a record that ends with the "
+            "scan and begins before it; is time_s in seconds?"
         )
     imaged, spread = imaged_fraction(found)
     counted, counting = np.array([charge_fraction(curve, float(time)) for time in times]).T

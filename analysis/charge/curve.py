@@ -148,12 +148,13 @@ def _loaded(curve: ChargeCurve) -> Mask:
     most, voltage = float(curve.capacity_mAh_per_g.max()), float(np.median(curve.voltage_V))
     if most > _MOST_CHARGE * THEORETICAL_mAh_g:
         raise InputError(
-            f"charge curve: capacity_mAh_per_g reaches {most:.4g}; allowed is up to {_MOST_CHARGE * THEORETICAL_mAh_g:.0f}, twice "
-            "what LFP holds; is it per gram of active material, in mAh?"
+            f"charge curve: capacity_mAh_per_g reaches {most:.4g}; allowed is up to {_MOST_CHARGE * THEORETICAL_mAh_g:.0f}, "
+            "twice what LFP holds; is it per gram of active material, in mAh?"
         )
     if not _VOLTAGES[0] <= voltage <= _VOLTAGES[1]:
         raise InputError(
-            f"charge curve: the median of voltage_V is {voltage:.4g}; allowed is {_VOLTAGES[0]:g} to {_VOLTAGES[1]:g} V; is it in V?"
+            f"charge curve: the median of voltage_V is {voltage:.4g}; allowed is {_VOLTAGES[0]:g} to {_VOLTAGES[1]:g} V; "
+            "is it in V?"
         )
     current = curve.current_mA
     passed = np.diff(curve.capacity_mAh_per_g)

@@ -30,6 +30,6 @@ def unseen(angles_rad: Array, columns: int, pixel_um: float) -> tuple[str, ...]:
     if hidden_px <= _COARSE_PX:
         return ()
     return (
-        f"the views leave a gap of {np.rad2deg(gap):.3g} degrees: across it no wave shorter than {hidden_px * pixel_um:.2g} um is "
-        "seen half way to the field's edge; the streaks this leaves are not in sigma, which knows of noise alone",
+        f"the views leave a gap of {np.rad2deg(gap):.3g} degrees: across it no wave shorter than {hidden_px * pixel_um:.2g} um "
+        "is seen half way to the field's edge; the streaks this leaves are not in sigma, which knows of noise alone",
     )

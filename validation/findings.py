@@ -24,8 +24,8 @@ def repairs(conclusion: Conclusion) -> list[tuple[str, str]]:
     particle = np.nan_to_num(found.iron) >= 0.5
     if found.flags is not None and particle.any() and (found.flags & Flag.UNEXPLAINED).any():
         strange = 100 * float(((found.flags[particle] & Flag.UNEXPLAINED) > 0).mean())
-        text = f"{strange:.2g} % of the voxels with iron: no mixture of the standards (flag {Flag.UNEXPLAINED.value}; by chance up to 5 %)"
-        lines.append(("unexplained", text))
+        text = f"{strange:.2g} % of the voxels with iron: no mixture of the standards"
+        lines.append(("unexplained", f"{text} (flag {Flag.UNEXPLAINED.value}; by chance up to 5 %)"))
     return [*lines, *(("", doubt) for doubt in doubts(conclusion))]
 
 
@@ -49,9 +49,7 @@ def doubts(conclusion: Conclusion) -> list[str]:
                 f"the mean phase fraction is {share:.3g}, which is none: the standards, the scale of energy or a frame is wrong"
             )
         if sigma > 1:
-            out.append(
-                f"sigma of a voxel's phase fraction is {sigma:.3g}: single voxels tell nothing; larger voxels (--bin) or more light"
-            )
+            out.append(f"sigma of a voxel's phase fraction is {sigma:.3g}: single voxels tell nothing; take larger ones (--bin)")
     return out
 
 

@@ -162,6 +162,22 @@ def test_the_loop_with_each_engine(closed_loop, engine, weights):
     assert 0.5 < scores["pull_std"] < 1.5
 
 
+@pytest.mark.parametrize("engine", [fbp, cgls, sirt, total_variation])
+def test_rays_of_nothing_and_missing_ones(engine):
+    """Nothing comes of nothing; a ray that is missing spoils no other slice, and its own not much."""
+    depth, truth = rays_of(ANGLES)
+    place = {"center_px": 19.5, "pixel_um": PIXEL}
+    assert np.abs(engine(0 * depth, ANGLES, **place)).max() < 1e-6
+    spoilt = depth.copy()
+    spoilt[1, 30, 20] = np.nan
+    found = engine(spoilt, ANGLES, **place)
+    assert error(found[[0, 2]], truth[[0, 2]]) < 0.05
+    assert error(found[1], truth[1]) < 0.05
+    blind = depth.copy()
+    blind[1, 30] = np.nan
+    assert np.isfinite(engine(blind, ANGLES, **place)).all()
+
+
 def test_an_algorithm_without_its_engine_is_refused():
     with pytest.raises(InputError, match=r"analysis\.algorithm: found sirt with engine fbp"):
         Analysis(algorithm="sirt").check()

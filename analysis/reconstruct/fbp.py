@@ -154,7 +154,20 @@ def _ramp(size: int) -> Array:
 
 
 def fbp(optical_depth: Array, angles_rad: Array, *, center_px: float, pixel_um: float, window: Filter = "ramp") -> Volume:
-    """The engine role: (row, angle, column) to attenuation (z, y, x) in 1/um."""
+    """The engine role: (row, angle, column) to attenuation (z, y, x) in 1/um. Rays that are NaN are bridged along their row."""
     rows, _, columns = optical_depth.shape
     transform = FilteredBackprojection(angles_rad, columns, center_px=center_px, pixel_um=pixel_um, window=window)
-    return transform.reconstruct(optical_depth, transform.plan(rows))
+    return transform.reconstruct(_bridged(optical_depth), transform.plan(rows))
+
+
+def _bridged(rays: Array) -> Array:
+    """Rays (row, angle, column) without NaN: between their neighbours in the row, 0 where a row of a view has none."""
+    missing = np.isnan(rays)
+    if not missing.any():
+        return rays
+    out = rays.copy()
+    columns = np.arange(rays.shape[2])
+    for place in zip(*np.nonzero(missing.any(axis=2)), strict=True):
+        known = ~missing[place]
+        out[place] = np.interp(columns, columns[known], rays[place][known]) if known.any() else 0.0
+    return out

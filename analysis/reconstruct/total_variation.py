@@ -190,7 +190,8 @@ def total_variation(
     """
     known = np.isfinite(optical_depth)
     if variance is None:
-        variance = np.maximum(noise_variance(optical_depth), _ROUNDING * np.nanmax(optical_depth) ** 2)[:, None, None]
+        largest = np.abs(optical_depth[known]).max(initial=0.0) or 1.0  # rays of nothing have no scale
+        variance = np.maximum(noise_variance(optical_depth), _ROUNDING * largest**2)[:, None, None]
     information = np.where(known, information_of(variance[None, None]), 0).astype(np.float32)
     problem = TotalVariation(information, Projector(angles_rad, optical_depth.shape[2], center_px=center_px, pixel_um=pixel_um))
     return np.asarray(problem.maps(problem.solve(np.where(known, optical_depth, 0)[None], weight))[0])

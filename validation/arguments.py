@@ -53,6 +53,20 @@ def parser() -> argparse.ArgumentParser:
     score.add_argument("--axes", default="zyx", help="order of the result's axes, such as ZYX")
     score.add_argument("--voxel", type=float, metavar="UM", help="voxel size of the result, um")
 
+    check = commands.add_parser("check", help="a function of yours held to the laws of its role")
+    check.add_argument("function", metavar="FUNCTION", help="path/file.py:name or module:name")
+    check.add_argument("--as", dest="role", required=True, choices=("engine", "fit", "align"), help="the role it plays")
+    check.add_argument(
+        "--except",
+        dest="left_out",
+        default="",
+        metavar="LAW,...",
+        help="laws that it does not promise, or: linear, slicewise, ...",
+    )
+    check.add_argument("--examples", type=int, metavar="N", help="cases for each law (default: its own number)")
+    check.add_argument("--seed", type=int, default=0, help="of the cases")
+    check.add_argument("--limit", type=float, default=10.0, metavar="S", help="seconds that one call may take")
+
     commands.add_parser("doctor", help="versions, engines, threads, memory, a short self-test")
     return whole
 

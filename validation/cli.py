@@ -203,6 +203,28 @@ def _score(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _check(arguments: argparse.Namespace) -> int:
+    from .check import check
+
+    if (arguments.examples is not None and arguments.examples < 1) or not 0 < arguments.limit <= 3600:
+        raise InputError(
+            f"check: found --examples {arguments.examples}, --limit {arguments.limit:g}; allowed is 1 or more, and 0 to 3600 s"
+        )
+    options = {"left_out": arguments.left_out, "examples": arguments.examples, "seed": arguments.seed, "limit_s": arguments.limit}
+    held = broken = 0
+    for found in check(arguments.function, arguments.role, **options):
+        if found.holds:
+            held += 1
+            print(f"holds   {found.law.name}", flush=True)
+            continue
+        broken += 1
+        print(f"BROKEN  {found.law.name}: {found.message}\n        the law: {found.law.claim}")
+        if found.case is not None:
+            print(f"        the case: {found.case}, seed {arguments.seed}", flush=True)
+    print(f"\n{held} of {held + broken} laws hold for {arguments.function} as {arguments.role}")
+    return NOT_HELD if broken else DONE
+
+
 def _doctor(arguments: argparse.Namespace) -> int:
     from .doctor import examine
 
@@ -215,6 +237,7 @@ _COMMANDS = {
     "analyze": _analyze,
     "studies": _studies,
     "score": _score,
+    "check": _check,
     "doctor": _doctor,
 }
 

@@ -59,7 +59,7 @@ def test_when_flats_were_taken_goes_with_the_scan(tmp_path):
             by_energy = np.argsort(scan.energies_eV)
             expected = header.flats_s[np.argsort(header.energies_eV)] - (0 if layout == "native" else header.time_s.min())
             assert scan.flats_s[by_energy] == pytest.approx(expected, abs=1e-5)
-            part = select(scan, energies=(7105.0, 7120.0), angles=2)
+            part = select(scan, energies=[(7105.0, 7120.0)], angles=[slice(None, None, 2)])
             assert np.array_equal(part.flats_s, scan.flats_s[scan.energies_eV == 7112.25])
     with pytest.raises(InputError, match="flats_s has shape"):
         replace(in_memory(header, counts), flats_s=np.zeros((3, 2)))

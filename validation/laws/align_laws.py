@@ -10,8 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from .engine_laws import checked
-from .law import Broken, Function, Law, law
+from .law import Broken, Function, Law, checked, close, law
 
 Array = NDArray[np.float64]
 
@@ -89,9 +88,7 @@ def found(align: Function, case: Frames, stack: Array | None = None, values: Arr
 
 
 def _close(shifts: Array, wanted: Array, allowed: float, what: str) -> None:
-    size = float(np.sqrt(np.mean((shifts - wanted) ** 2)))
-    if not size <= allowed:
-        raise Broken(f"{what}: {size:.3g} pixels rms; allowed {allowed:g}")
+    close(shifts, wanted, allowed, what, " pixels")
 
 
 def laws_of(kind: str) -> tuple[Law, ...]:

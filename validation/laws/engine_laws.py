@@ -5,14 +5,13 @@ the truth is some percent. What is compared with another image of the same engin
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import t
 
-from .law import Broken, Function, Law, close, law, within
+from .law import Broken, Function, Law, checked, close, law, within
 from .scenes import Scene, scenes
 
 Array = NDArray[np.float64]
@@ -31,16 +30,6 @@ def image(engine: Function, scene: Scene, rays: Array | None = None, angles: Arr
     at = {"center_px": scene.center_px, "pixel_um": scene.pixel_um} | place
     found = engine(shown.astype(np.float32), scene.angles_rad if angles is None else angles, **at)
     return checked(found, (shown.shape[0], scene.columns, scene.columns))
-
-
-def checked(found: Any, shape: tuple[int, ...]) -> Array:
-    """An answer as numbers, where it is an array of the shape that the role promises."""
-    values = np.asarray(found)
-    if values.shape != shape:
-        raise Broken(f"answers with shape {values.shape}; allowed {shape}")
-    if values.dtype.kind not in "fiu":
-        raise Broken(f"answers with {values.dtype}; allowed are real numbers")
-    return np.asarray(values, float)
 
 
 def largest(values: Array) -> float:
@@ -144,7 +133,7 @@ def scales_with_the_pixel(engine: Function, case: tuple[Scene, float]) -> None:
 def adds(engine: Function, case: tuple[Scene, int]) -> None:
     """The image of two sets of rays together is the sum of their images, also where some are negative."""
     scene, other = case
-    a, b = scene.rays(), -0.7 * Scene(**{**vars(scene), "seed": other + 1}).rays()
+    a, b = scene.rays(), -0.7 * replace(scene, seed=other + 1).rays()
     both = image(engine, scene, a + b)
     parts = image(engine, scene, a) + image(engine, scene, b)
     close(both, parts, _ROUNDING * largest(image(engine, scene, a)), "the image of a sum")
@@ -186,7 +175,7 @@ def turns_with_the_angles(engine: Function, scene: Scene) -> None:
 @law(scenes(), examples=6)
 def sees_opposite_views_as_mirrored(engine: Function, scene: Scene) -> None:
     """A view from behind is the mirror image about the axis: any view may be taken from there."""
-    scene = Scene(**{**vars(scene), "offset_px": 0.0})
+    scene = replace(scene, offset_px=0.0)
     flipped = np.random.default_rng(scene.seed).random(scene.views) < 0.5
     rays = scene.rays()
     rays[:, flipped] = rays[:, flipped, ::-1]
@@ -207,7 +196,7 @@ def does_not_mind_the_order_of_views(engine: Function, scene: Scene) -> None:
 @law(scenes(), examples=6)
 def does_not_mind_how_many_views(engine: Function, scene: Scene) -> None:
     """Twice as many views of a smooth object give the same values."""
-    one, other = image(engine, scene), image(engine, scene.with_views(2))
+    one, other = image(engine, scene), image(engine, replace(scene, views=2 * scene.views))
     close(other, one, 0.02 * largest(one), "twice as many views")
 
 

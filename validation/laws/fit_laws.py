@@ -4,7 +4,6 @@ Both answers are (species, n).
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -15,7 +14,7 @@ from instrument.attenuation import attenuation_per_um
 from instrument.xanes import parametric
 from phantom import FP, LFP
 
-from .law import Broken, Function, Law, close, law, within
+from .law import Broken, Function, Law, checked, close, law, within
 
 Array = NDArray[np.float64]
 
@@ -95,14 +94,7 @@ def fitted(fit: Function, case: Mixtures, **changes: Array) -> tuple[Array, Arra
     if not isinstance(answer, (tuple, list)) or len(answer) != 2:
         raise Broken(f"answers with {type(answer).__name__}; allowed is a pair: amounts, sigma")
     shape = (len(given["standards"]), given["mu"].shape[1])
-    return _checked(answer[0], shape, "amounts"), _checked(answer[1], shape, "sigma")
-
-
-def _checked(found: Any, shape: tuple[int, int], what: str) -> Array:
-    values = np.asarray(found)
-    if values.shape != shape or values.dtype.kind not in "fiu":
-        raise Broken(f"answers with {what} of shape {values.shape}, {values.dtype}; allowed {shape}, real numbers")
-    return values.astype(float)
+    return checked(answer[0], shape, "amounts"), checked(answer[1], shape, "sigma")
 
 
 @law(mixtures())

@@ -76,10 +76,9 @@ def examine(function: Function, held: Law, *, seed_: int = 0, examples: int | No
             raise Broken(hung[0])
         try:
             return function(*arguments, **named)
-        except Hung as error:
-            hung.append(str(error))
-            raise Broken(str(error)) from error
         except GuestError as error:
+            if isinstance(error, Hung):
+                hung.append(str(error))
             raise Broken(str(error)) from error
         except Exception as error:  # whatever a user's function does is its verdict, not ours
             why = " ".join(str(error).split()) or "no reason given"
@@ -119,14 +118,22 @@ def hold(function: Function, held: Law, *, seed_: int = 0, examples: int | None 
         raise Broken(f"{held.name}: {found.message}\nthe law: {held.claim}\nthe case: {found.case}, seed {seed_}")
 
 
-def close(found: NDArray[Any], wanted: NDArray[Any], allowed: float, what: str) -> None:
+def checked(found: Any, shape: tuple[int, ...], what: str = "an array") -> NDArray[np.float64]:
+    """An answer as numbers, where it is an array of the shape that the role promises."""
+    values = np.asarray(found)
+    if values.shape != shape or values.dtype.kind not in "fiu":
+        raise Broken(f"answers with {what} of shape {values.shape}, {values.dtype}; allowed {shape}, real numbers")
+    return np.asarray(values, float)
+
+
+def close(found: NDArray[Any], wanted: NDArray[Any], allowed: float, what: str, unit: str = "") -> None:
     """Broken where the rms of a difference is more than `allowed`, or anything is not finite."""
     left = np.asarray(found, float) - wanted
     if not np.isfinite(left).all():
         raise Broken(f"{what}: {np.sum(~np.isfinite(left))} of {left.size} values are not finite")
     size = float(np.sqrt(np.mean(left**2)))
     if not size <= allowed:
-        raise Broken(f"{what}: {size:.3g} rms; allowed {allowed:.3g}")
+        raise Broken(f"{what}: {size:.3g}{unit} rms; allowed {allowed:.3g}")
 
 
 def within(found: float, low: float, high: float, what: str) -> None:

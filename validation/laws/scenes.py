@@ -1,6 +1,6 @@
 """Objects whose projections are known exactly: a few Gaussian clouds in each slice, alike in no plane and no two slices."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from hypothesis import strategies as st
@@ -69,10 +69,6 @@ class Scene:
         away = np.arange(self.columns) - self.center_px - np.einsum("ai,rci->rca", across, middles)[..., None]
         shadows = np.exp(-(away**2) / (2 * variance[..., None])) / np.sqrt(variance)[..., None]
         return np.asarray(np.einsum("rc,rcau->rau", height, shadows))
-
-    def with_views(self, factor: int) -> "Scene":
-        """The same seen at `factor` times as many angles."""
-        return replace(self, views=factor * self.views)
 
 
 def scenes(rows: tuple[int, int] = (1, 4), columns: tuple[int, int] = (32, 49)) -> st.SearchStrategy[Scene]:

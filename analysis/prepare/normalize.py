@@ -51,7 +51,7 @@ def optical_depth(projections: NDArray[np.uint16] | Array, noise: NoiseModel, ro
     flats = noise.variance(flat) / noise.flats / flat**2 if light is None else light.variance
     shared = flats + noise.dark_variance / noise.darks * dark_lever**2
     for row in np.flatnonzero(dead.any(axis=1)):
-        _bridge(dead[row], depth[:, row], variance[:, row], shared[row : row + 1])
+        bridge(dead[row], depth[:, row], variance[:, row], shared[row : row + 1])
     return Rays(
         depth.transpose(1, 0, 2),
         variance.transpose(1, 0, 2),
@@ -60,7 +60,7 @@ def optical_depth(projections: NDArray[np.uint16] | Array, noise: NoiseModel, ro
     )
 
 
-def _bridge(dead: NDArray[np.bool_], *lines: Array) -> None:
+def bridge(dead: NDArray[np.bool_], *lines: Array) -> None:
     """Interpolate each of `lines` (n, column) across its dead columns, from the nearest seeing ones; a row all dead stays."""
     columns, seeing = np.flatnonzero(dead), np.flatnonzero(~dead)
     if not seeing.size:

@@ -12,6 +12,7 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from ..prepare.noise import power_spectrum
+from ..prepare.normalize import bridge
 
 Array = NDArray[np.float64]
 Volume = NDArray[np.float32]
@@ -166,8 +167,7 @@ def _bridged(rays: Array) -> Array:
     if not missing.any():
         return rays
     out = rays.copy()
-    columns = np.arange(rays.shape[2])
+    out[missing.all(axis=2)] = 0
     for place in zip(*np.nonzero(missing.any(axis=2)), strict=True):
-        known = ~missing[place]
-        out[place] = np.interp(columns, columns[known], rays[place][known]) if known.any() else 0.0
+        bridge(missing[place], out[place][None])
     return out

@@ -23,8 +23,8 @@ Fit = Callable[[Values, Values, Array, Array], tuple[NDArray[Any], NDArray[Any]]
 class Own:
     """What stands in for a step of the stack; None where ours does it. Rows come in blocks of 8, voxels in those of a block.
 
-    Sigma of an engine's maps is the spread of its images of noisy replicates, that of a fit's is what it states, with the species'
-    errors taken as independent.
+    Sigma of an engine's maps is the spread of its images of noisy replicates, that of a fit's is what it states, the
+    species' errors taken as independent.
     """
 
     engine: Engine | None = None

@@ -22,7 +22,8 @@ def parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="the closed loop: simulate, analyze, score, report")
     _study_arguments(run)
     run.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder of the run (default run-NAME)")
-    run.add_argument("--method", help="order of the analysis' steps: image, projection, joint")
+    run.add_argument("--method", metavar="METHOD", help=METHOD)
+    run.add_argument("--limit", type=float, default=600.0, metavar="S", help="seconds that a call of a user's part may take")
     run.add_argument("--engine", help="reconstruction: fbp, cgls, sirt, tv, tomopy")
     run.add_argument("--threads", type=int, help="worker threads (default: all cores); results do not depend on it")
     run.add_argument("--dry-run", action="store_true", help="say time, memory, disk and dose, and stop")
@@ -100,6 +101,13 @@ def _analyze_arguments(parser: argparse.ArgumentParser) -> None:
     fit.add_argument("--background", help="fitted beside the standards: none, constant, linear")
     fit.add_argument("--constraint", help="on a voxel's amounts: free, nonnegative, sum-one, mixture")
     fit.add_argument("--weights", help="of the energies in a fit: energy, ray")
+
+
+METHOD = (
+    "image, projection or joint, with KEY=VALUE of the table analysis after commas; engine=path/file.py:name, "
+    "fit=path/file.py:name; "
+    "path/file.py:name or module:name, a pipeline; command=PROGRAM ..., with {scan}, {lfp}, {fp}, {charge}, {result}"
+)
 
 
 def _study_arguments(parser: argparse.ArgumentParser) -> None:

@@ -56,7 +56,7 @@ def _load(arguments: argparse.Namespace) -> "Study":
 
     changes = dict(parse_setting(text) for text in arguments.set)
     named = vars(arguments)
-    for key, name in (("seed", "seed"), ("analysis.method", "method"), ("analysis.engine", "engine")):
+    for key, name in (("seed", "seed"), ("analysis.engine", "engine")):
         if named.get(name) is not None:
             changes[key] = named[name]
     return load_study(arguments.study, changes)
@@ -71,13 +71,25 @@ def _threads(wanted: int | None) -> int:
         return os.cpu_count() or 1
 
 
+def _limit(arguments: argparse.Namespace) -> float:
+    limit: float = arguments.limit
+    if not 0 < limit <= 86400:
+        raise InputError(f"--limit: found {limit:g}; allowed is above 0 and up to 86400 s")
+    return limit
+
+
 def _run(arguments: argparse.Namespace) -> int:
     from .require import parse_requirement
 
     requirements = [parse_requirement(text) for text in arguments.require]
     study = _load(arguments)
-    from .run import forecast, run
+    from .forecast import forecast
+    from .methods import parse_method
+    from .run import run
     from .verdict import dose_in_words
+
+    method = parse_method(arguments.method or "", _limit(arguments))
+    study = method.applied_to(study)
 
     if arguments.dry_run:
         guess = forecast(study)
@@ -91,7 +103,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from .progress import RUN, Reporter, stages
 
     with Reporter(stages(RUN, study.analysis)) as progress:
-        outcome = run(study, folder, threads=_threads(arguments.threads), progress=progress)
+        outcome = run(study, folder, method=method, threads=_threads(arguments.threads), progress=progress)
     scores = outcome.scores
     print(f"\n{study.name}, seed {study.seed}: {scores['elapsed_s']:.1f} s, {scores['peak_memory_GB']:.2f} GB")
     for name in _SHOWN:
@@ -103,7 +115,7 @@ def _run(arguments: argparse.Namespace) -> int:
     for requirement in failed:
         print(f"  not held: {requirement.text} (found {scores[requirement.name]})")
     print(f"\n{outcome.sentence}")
-    return NOT_HELD if failed else DONE
+    return NOT_HELD if failed or outcome.failed else DONE
 
 
 _SHOWN = (
@@ -206,11 +218,14 @@ def _score(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     from .check import check
 
-    if (arguments.examples is not None and arguments.examples < 1) or not 0 < arguments.limit <= 3600:
-        raise InputError(
-            f"check: found --examples {arguments.examples}, --limit {arguments.limit:g}; allowed is 1 or more, and 0 to 3600 s"
-        )
-    options = {"left_out": arguments.left_out, "examples": arguments.examples, "seed": arguments.seed, "limit_s": arguments.limit}
+    if arguments.examples is not None and arguments.examples < 1:
+        raise InputError(f"--examples: found {arguments.examples}; allowed is 1 or more")
+    options = {
+        "left_out": arguments.left_out,
+        "examples": arguments.examples,
+        "seed": arguments.seed,
+        "limit_s": _limit(arguments),
+    }
     held = broken = 0
     for found in check(arguments.function, arguments.role, **options):
         if found.holds:

@@ -117,6 +117,22 @@ per energy, open beam. Dose: <b>{dose}</b>. FP holds {held[0]:.2f} of
 """
 
 
+def render_failure(study: Study, scores: dict[str, Any], sentence: str) -> str:
+    """The page of a run whose method gave no map."""
+    title = f"txm-twin: {html.escape(study.name)}, seed {study.seed}"
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title><style>{_CSS}</style></head><body>
+<h1>{title}</h1>
+<p class="sub">{html.escape(study.description)}</p>
+<p class="verdict">{html.escape(sentence)}</p>
+<p>Scan, standards and truth are in this folder. {html.escape(dose_in_words(scores["dose_MGy"], study))}.</p>
+<h2>The study, resolved</h2><details><summary>study.toml (runs again as it is)</summary>
+<pre>{html.escape(study_toml(study))}</pre></details>
+</body></html>
+"""
+
+
 def _ledger_section(ledger: Ledger) -> str:
     """What the sample took at each energy, and, of several, the particles that took least and most."""
     heads = ["energy (eV)", "photons per µm²", "pure LFP at the entrance (MGy)", "mean over the sample (MGy)"]

@@ -45,7 +45,7 @@ def parse_requirement(text: str) -> Requirement:
     bound = _number(match["bound"]) if match else None
     if match and bound is not None:
         name = match["inner"] or match["plain"]
-        if name in MEANING and name != "study_digest":
+        if name in MEANING and name not in ("method", "study_digest"):
             return Requirement(text, name, match["inner"] is not None, match["sign"], bound)
         close = difflib.get_close_matches(name, MEANING, 1)
         hint = f"did you mean {close[0]}?" if close else "allowed are the names in scores.json"

@@ -47,6 +47,7 @@ MEANING = {one.name: one.meaning for one in SCORES} | {
     "roll_sigma_deg": "its sigma (degree)",
     "energy_offset_error_eV": "error of the offset between the scan's energies and the standards' (eV)",
     "energy_offset_sigma_eV": "its sigma (eV)",
+    "method": "how the map was made, where not as the study says",
     "seed": "seed of every random draw",
     "study_digest": "hash over the content of everything the study reads",
 }

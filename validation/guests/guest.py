@@ -13,7 +13,7 @@ from phantom.errors import InputError
 
 from . import worker
 
-_FORM = re.compile(r"(?P<place>.+\.py|[A-Za-z_][\w.]*):(?P<name>[A-Za-z_]\w*)")
+FORM = re.compile(r"(?P<place>.+\.py|[A-Za-z_][\w.]*):(?P<name>[A-Za-z_]\w*)")
 _START_S = 60.0  # to import what a user's file imports
 _ENDING_S = 0.2  # between closing its pipe and being gone
 _READ_ONLY = ("read-only", "readonly", "WRITEABLE")
@@ -29,7 +29,7 @@ class Hung(GuestError):
 
 def parse(text: str) -> tuple[str, str]:
     """File or module, and name. Raises InputError for another form or a file that is not there."""
-    match = _FORM.fullmatch(text)
+    match = FORM.fullmatch(text)
     if match is None:
         raise InputError(f"{text}: allowed is path/file.py:name or module:name")
     if match["place"].endswith(".py") and not Path(match["place"]).is_file():

@@ -221,7 +221,7 @@ def test_a_foil_says_where_the_scale_of_energy_lies(tiny_run, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--method", "both"], "found 'both'; allowed are image, projection, joint"),
+        (["--method", "both"], "analysis.method is 'both'; allowed is 'image', 'projection', 'joint'"),
         (["--engine", "astra"], "analysis.engine is 'astra'"),
         (["--method", "joint", "--engine", "tv"], "analysis.engine"),
         (["--method", "joint", "--constraint", "mixture"], "analysis.constraint"),

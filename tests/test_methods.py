@@ -74,7 +74,9 @@ def found(place, text, limit_s=60.0):
     """The map of a method, of the tiny study."""
     study = load_study("tiny", SMALL)
     method = parse_method(text.replace("mine.py", str(place / "mine.py")), limit_s)
-    return method.analyze(place, method.applied_to(study)).map
+    study = method.applied_to(study)
+    method.check()
+    return method.analyze(place, study).map
 
 
 @pytest.fixture(scope="module")

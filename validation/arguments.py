@@ -54,6 +54,16 @@ def parser() -> argparse.ArgumentParser:
     score.add_argument("--axes", default="zyx", help="order of the result's axes, such as ZYX")
     score.add_argument("--voxel", type=float, metavar="UM", help="voxel size of the result, um")
 
+    compare = commands.add_parser("compare", help="several methods on the same scans, side by side")
+    compare.add_argument("methods", nargs="+", metavar="METHOD", help=METHOD)
+    compare.add_argument("--study", default="default", help="a TOML file or a built-in study (default: default)")
+    _setting_arguments(compare)
+    compare.add_argument("--seeds", type=int, default=3, metavar="N", help="scans, of as many seeds from the study's on")
+    compare.add_argument("--scores", metavar="NAME,...", help="scores to show")
+    compare.add_argument("--json", action="store_true", help="print JSON")
+    compare.add_argument("--limit", type=float, default=600.0, metavar="S", help="seconds that a call of a user's part may take")
+    compare.add_argument("--threads", type=int, help="worker threads (default: all cores); results do not depend on it")
+
     check = commands.add_parser("check", help="a function of yours held to the laws of its role")
     check.add_argument("function", metavar="FUNCTION", help="path/file.py:name or module:name")
     check.add_argument("--as", dest="role", required=True, choices=("engine", "fit", "align"), help="the role it plays")
@@ -112,5 +122,9 @@ METHOD = (
 
 def _study_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study", nargs="?", default="default", help="a TOML file or a built-in study (default: default)")
+    _setting_arguments(parser)
+
+
+def _setting_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting; repeatable")
     parser.add_argument("--seed", type=int, help="seed of every random draw")

@@ -240,6 +240,31 @@ def _check(arguments: argparse.Namespace) -> int:
     return NOT_HELD if broken else DONE
 
 
+def _compare(arguments: argparse.Namespace) -> int:
+    from .compare import SCORES, compare, table
+    from .files import versions
+    from .methods import parse_method
+    from .progress import Reporter
+    from .score_names import known_score
+
+    study = _load(arguments)
+    methods = [parse_method(text, _limit(arguments)) for text in arguments.methods]
+    if arguments.seeds < 1:
+        raise InputError(f"--seeds: found {arguments.seeds}; allowed is 1 or more")
+    names = SCORES if arguments.scores is None else tuple(known_score("--scores", name) for name in arguments.scores.split(","))
+    with Reporter(("replicate",)) as progress:
+        found = compare(study, methods, arguments.seeds, threads=_threads(arguments.threads), progress=progress)
+    if arguments.json:
+        print(json.dumps(found.as_dict(names) | {"versions": versions()}, indent=1, allow_nan=False))
+    else:
+        print(f"\n{study.name}, seeds {found.seeds[0]} to {found.seeds[-1]}; mean ± standard error")
+        print("\n".join(table(found, names)))
+        print("; ".join(f"{name} {version}" for name, version in versions().items()))
+    for failure in found.failures:
+        print(f"no map: {failure}", file=sys.stderr)
+    return NOT_HELD if found.failures else DONE
+
+
 def _doctor(arguments: argparse.Namespace) -> int:
     from .doctor import examine
 
@@ -253,6 +278,7 @@ _COMMANDS = {
     "studies": _studies,
     "score": _score,
     "check": _check,
+    "compare": _compare,
     "doctor": _doctor,
 }
 

@@ -17,6 +17,7 @@ _SHARE = {
     "files": 8,
     "align": 100,
     "analyze": 15,
+    "replicate": 100,
     "score": 12,
     "report": 5,
 }

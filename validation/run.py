@@ -48,6 +48,7 @@ def run(
 
     start = time.perf_counter()
     method = method or Method("")
+    method.check()
     study = method.applied_to(study)
     if study.analysis.engine == "tomopy":
         check_tomopy()
@@ -57,7 +58,7 @@ def run(
         failed = False
         try:
             conclusion = method.analyze(place, study, threads=threads, progress=progress)
-            pair = _laid_over(simulation, conclusion, method)
+            pair = laid_over(simulation, conclusion, method)
         except MethodFailed as failure:
             sentence, failed = f"No map: {failure}", True
         else:
@@ -133,7 +134,7 @@ def map_scores(study: Study, simulation: Simulation, conclusion: Conclusion, pai
     return scores
 
 
-def _laid_over(simulation: Simulation, conclusion: Conclusion, method: Method) -> Overlay:
+def laid_over(simulation: Simulation, conclusion: Conclusion, method: Method) -> Overlay:
     """Truth over map; a user's map that does not belong to the truth is the method's failure, not the study's."""
     try:
         return overlay(simulation.truth, conclusion.map)
@@ -141,6 +142,13 @@ def _laid_over(simulation: Simulation, conclusion: Conclusion, method: Method) -
         if method.outside is None:
             raise
         raise MethodFailed(f"{method.text}: {error}") from error
+
+
+def timed(method: Method, place: Path, study: Study, threads: int) -> tuple[Conclusion, float]:
+    """A method's conclusion, and the seconds that it took."""
+    start = time.perf_counter()
+    conclusion = method.analyze(place, study, threads=threads)
+    return conclusion, time.perf_counter() - start
 
 
 def peak_memory_GB() -> float:

@@ -1,6 +1,9 @@
 """Every name in scores.json and what it says. Units are in the names, and in brackets here."""
 
+import difflib
 import math
+
+from phantom import InputError
 
 from .scores import SCORES
 
@@ -51,6 +54,18 @@ MEANING = {one.name: one.meaning for one in SCORES} | {
     "seed": "seed of every random draw",
     "study_digest": "hash over the content of everything the study reads",
 }
+
+
+_WORDS = ("method", "study_digest")
+
+
+def known_score(where: str, name: str) -> str:
+    """The name of a score that is a number. Raises InputError, which says `where`, for another."""
+    if name in MEANING and name not in _WORDS:
+        return name
+    close = difflib.get_close_matches(name, MEANING, 1)
+    hint = f"did you mean {close[0]}?" if close else "allowed are the names in scores.json"
+    raise InputError(f"{where}: no score {name!r}; {hint}")
 
 
 def or_null(value: float) -> float | None:

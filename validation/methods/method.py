@@ -15,7 +15,7 @@ from phantom import InputError
 from ..files import read_standards
 from ..guests.guest import FORM, GuestError, parse
 from ..study import Study, merge, nested, parse_setting, study_from
-from .outside import MethodFailed, Outside, command, pipeline
+from .outside import MethodFailed, Outside, Pipeline, Program
 from .steps import own_steps
 
 _OWN = ("engine", "fit")
@@ -48,6 +48,13 @@ class Method:
             merge(values, nested(f"analysis.{key}", value))
         return study_from(values)
 
+    def check(self) -> None:
+        """InputError for a user's part that cannot be started, before anything else takes time."""
+        if self.outside is not None:
+            self.outside.check()
+        with own_steps(self.own, self.limit_s):
+            pass
+
     def analyze(self, folder: Path, study: Study, *, threads: int = 1, progress: Progress | None = None) -> Conclusion:
         """What the method concludes from the scan, standards and charge curve in a folder; it sees nothing else of it.
 
@@ -65,13 +72,13 @@ class Method:
 
 
 def parse_method(text: str, limit_s: float = 600.0) -> Method:
-    """The method that a text names, "" the study's own; a user's function is not loaded yet. Raises InputError else."""
+    """The method that a text names, "" the study's own; a user's part is not started yet. Raises InputError for another text."""
     if not text:
         return Method(text)
     if text.startswith("command="):
-        return Method(text, outside=command(text), limit_s=limit_s)
+        return Method(text, outside=Program(text), limit_s=limit_s)
     if FORM.fullmatch(text) and "=" not in text.partition(".py")[0]:
-        return Method(text, outside=pipeline(text), limit_s=limit_s)
+        return Method(text, outside=Pipeline(text), limit_s=limit_s)
     changes: dict[str, Any] = {}
     own: dict[str, str] = {}
     for part in text.split(","):

@@ -5,9 +5,11 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import psutil
@@ -18,9 +20,7 @@ from instrument.files.native import open_scan
 from phantom import InputError
 
 from ..files import STANDARDS, read_map
-from ..guests.guest import Guest, GuestError, parse
-
-Outside = Callable[[Path, float], Conclusion]
+from ..guests.guest import Guest, GuestError
 
 _SHOWN = ("scan.h5", "standards/LFP.txt", "standards/FP.txt", "charge.csv")
 _WORDS = 300  # of what a program said last
@@ -30,49 +30,73 @@ class MethodFailed(Exception):
     """A user's method gave no map: what it did instead, in words."""
 
 
-def pipeline(text: str) -> Outside:
-    """A function pipeline(scan_path, standards_paths, out_path); the second is {"LFP": path, "FP": path}."""
-    parse(text)
+class Outside(Protocol):
+    """A method that gets a folder of copies, and leaves its result there."""
 
-    def analyzed(folder: Path, limit_s: float) -> Conclusion:
-        with fresh(folder, text) as place, Guest(text, limit_s) as guest:
+    def check(self) -> None:
+        """InputError for what cannot be started."""
+
+    def __call__(self, folder: Path, limit_s: float) -> Conclusion:
+        """What it concludes from the scan of a run's folder. Raises MethodFailed where it gives no map."""
+        ...
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A function pipeline(scan_path, standards_paths, out_path); the second is {"LFP": path, "FP": path}."""
+
+    text: str
+
+    def check(self) -> None:
+        """InputError for a function that cannot be loaded, or takes something else."""
+        with Guest(self.text) as guest:
             if guest.parameters and len(guest.parameters) != 3:
                 raise InputError(
-                    f"{text}: takes {', '.join(guest.parameters)}; allowed as a method is (scan_path, standards_paths, "
+                    f"{self.text}: takes {', '.join(guest.parameters)}; allowed as a method is (scan_path, standards_paths, "
                     "out_path); an engine or a fit is given as engine=... or fit=..."
                 )
+
+    def __call__(self, folder: Path, limit_s: float) -> Conclusion:
+        """Call it in its own process."""
+        with fresh(folder, self.text) as place, Guest(self.text, limit_s) as guest:
             standards = {name: str(place / "standards" / f"{name}.txt") for name in STANDARDS}
             try:
                 guest(str(place / "scan.h5"), standards, str(place / "result.h5"))
             except GuestError as error:
-                raise MethodFailed(f"{text}: {error}") from error
-            return _concluded(place, text)
-
-    return analyzed
+                raise MethodFailed(f"{self.text}: {error}") from error
+            return _concluded(place, self.text)
 
 
-def command(text: str) -> Outside:
+@dataclass(frozen=True)
+class Program:
     """A program, `text` "command=PROGRAM ...", started in the fresh folder, where it leaves result.h5.
 
-    {scan}, {lfp}, {fp}, {charge} and {result} in its words stand for the files' names. No shell reads them. Raises
-    InputError where there is no such program.
+    {scan}, {lfp}, {fp}, {charge} and {result} in its words stand for the files' names. No shell reads them.
     """
-    words = shlex.split(text.removeprefix("command="))
-    words = [str(Path(word).absolute()) if Path(word).is_file() else word for word in words]  # it starts in another folder
-    if not words or shutil.which(words[0]) is None:
-        raise InputError(f"--method: found {text!r}; allowed is command=PROGRAM with a program that can be found")
 
-    def analyzed(folder: Path, limit_s: float) -> Conclusion:
-        with fresh(folder, text) as place:
+    text: str
+
+    @property
+    def words(self) -> list[str]:
+        """What is started; names of files made absolute, as it starts in another folder."""
+        words = shlex.split(self.text.removeprefix("command="))
+        return [str(Path(word).absolute()) if Path(word).is_file() else word for word in words]
+
+    def check(self) -> None:
+        """InputError where there is no such program."""
+        if not self.words or shutil.which(self.words[0]) is None:
+            raise InputError(f"--method: found {self.text!r}; allowed is command=PROGRAM with a program that can be found")
+
+    def __call__(self, folder: Path, limit_s: float) -> Conclusion:
+        """Run it, all it starts included."""
+        with fresh(folder, self.text) as place:
             names = {"scan": "scan.h5", "lfp": "standards/LFP.txt", "fp": "standards/FP.txt"}
             names |= {"charge": "charge.csv", "result": "result.h5"}
-            filled = list(words)
+            filled = self.words
             for name, path in names.items():
                 filled = [word.replace(f"{{{name}}}", path) for word in filled]
-            _ran(filled, place, limit_s, text)
-            return _concluded(place, text)
-
-    return analyzed
+            _ran(filled, place, limit_s, self.text)
+            return _concluded(place, self.text)
 
 
 def _ran(words: list[str], place: Path, limit_s: float, text: str) -> None:

@@ -11,8 +11,8 @@ import pytest
 from phantom import InputError
 from validation.cli import main
 from validation.files import read_map
+from validation.loop import record_into
 from validation.methods import MethodFailed, parse_method
-from validation.run import simulate_into
 from validation.study import load_study
 
 MINE = """
@@ -66,7 +66,7 @@ def place(tmp_path_factory):
     """A run's folder before its scan is analyzed, and beside it the user's file."""
     folder = tmp_path_factory.mktemp("methods")
     (folder / "mine.py").write_text(MINE)
-    simulate_into(folder, load_study("tiny", SMALL))
+    record_into(folder, load_study("tiny", SMALL))
     return folder
 
 

@@ -26,6 +26,8 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--limit", type=float, default=600.0, metavar="S", help="seconds that a call of a user's part may take")
     run.add_argument("--engine", help="reconstruction: fbp, cgls, sirt, tv, tomopy")
     run.add_argument("--threads", type=int, help="worker threads (default: all cores); results do not depend on it")
+    run.add_argument("--budget", action="store_true", help="the error budget: what each effect costs; takes some minutes")
+    run.add_argument("--replicates", type=int, default=3, metavar="N", help="seeds of the budget, for its uncertainty")
     run.add_argument("--dry-run", action="store_true", help="say time, memory, disk and dose, and stop")
     run.add_argument(
         "--require",

@@ -71,6 +71,12 @@ def _threads(wanted: int | None) -> int:
         return os.cpu_count() or 1
 
 
+def _at_least_one(option: str, value: int) -> int:
+    if value < 1:
+        raise InputError(f"{option}: found {value}; allowed is 1 or more")
+    return value
+
+
 def _limit(arguments: argparse.Namespace) -> float:
     limit: float = arguments.limit
     if not 0 < limit <= 86400:
@@ -102,8 +108,11 @@ def _run(arguments: argparse.Namespace) -> int:
     folder = arguments.output or Path(f"run-{study.name}")
     from .progress import RUN, Reporter, stages
 
-    with Reporter(stages(RUN, study.analysis)) as progress:
-        outcome = run(study, folder, method=method, threads=_threads(arguments.threads), progress=progress)
+    seeds = 0
+    if arguments.budget:
+        seeds = _at_least_one("--replicates", arguments.replicates)
+    with Reporter(stages(RUN, study.analysis, budget=arguments.budget)) as progress:
+        outcome = run(study, folder, method=method, budget_seeds=seeds, threads=_threads(arguments.threads), progress=progress)
     scores = outcome.scores
     print(f"\n{study.name}, seed {study.seed}: {scores['elapsed_s']:.1f} s, {scores['peak_memory_GB']:.2f} GB")
     for name in _SHOWN:
@@ -218,8 +227,8 @@ def _score(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     from .check import check
 
-    if arguments.examples is not None and arguments.examples < 1:
-        raise InputError(f"--examples: found {arguments.examples}; allowed is 1 or more")
+    if arguments.examples is not None:
+        _at_least_one("--examples", arguments.examples)
     options = {
         "left_out": arguments.left_out,
         "examples": arguments.examples,
@@ -249,8 +258,7 @@ def _compare(arguments: argparse.Namespace) -> int:
 
     study = _load(arguments)
     methods = [parse_method(text, _limit(arguments)) for text in arguments.methods]
-    if arguments.seeds < 1:
-        raise InputError(f"--seeds: found {arguments.seeds}; allowed is 1 or more")
+    _at_least_one("--seeds", arguments.seeds)
     names = SCORES if arguments.scores is None else tuple(known_score("--scores", name) for name in arguments.scores.split(","))
     with Reporter(("replicate",)) as progress:
         found = compare(study, methods, arguments.seeds, threads=_threads(arguments.threads), progress=progress)

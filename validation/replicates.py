@@ -13,8 +13,8 @@ from scipy.stats import t
 from analysis.pipeline import Conclusion
 from instrument.progress import Progress
 
+from .loop import known_scores, laid_over, map_scores, record_into, timed
 from .methods import Method, MethodFailed
-from .run import known_scores, laid_over, map_scores, simulate_into, timed
 from .scores import Overlay
 from .study import Study
 
@@ -44,7 +44,7 @@ def replicates(
     for count, seed in enumerate(seeds):
         with tempfile.TemporaryDirectory(prefix="txm-replicate-") as name:
             place = Path(name)
-            simulation = simulate_into(place, replace(study, seed=seed), threads)
+            simulation = record_into(place, replace(study, seed=seed), threads)
             for number, (method, settings) in enumerate(zip(methods, chosen, strict=True)):
                 own = replace(settings, seed=seed)
                 scores = known_scores(own, simulation) | {"method": method.text or None}

@@ -10,7 +10,10 @@ from instrument.measurement import ChargeCurve
 from phantom.cell import THEORETICAL_mAh_g
 
 from . import figures
+from .budget import Budget
+from .budget_figure import budget_figure
 from .findings import section
+from .replicates import Estimate
 from .score_names import MEANING
 from .scores import Overlay, interior
 from .study import Study
@@ -47,6 +50,7 @@ def render(
     sentence: str,
     ledger: Ledger,
     charge: ChargeCurve | None = None,
+    costs: Budget | None = None,
 ) -> str:
     """The page of one run."""
     series = pair.truth.is_series
@@ -102,7 +106,7 @@ combination of the measured standards with background '{study.analysis.backgroun
 their own sigma, at least two {"pixels" if series else "voxels"} and 1.5 resolution widths from
 {"the particles' edges" if series else "surface and front"}. Sample spectra: LFP
 {html.escape(study.species.LFP.spectrum)}, FP {html.escape(study.species.FP.spectrum)}.</figcaption></figure>
-{section(conclusion, study)}<h2>Scan and dose</h2>
+{section(conclusion, study)}{budget_section(costs)}<h2>Scan and dose</h2>
 <p>{len(scan.energies_eV)} energies {min(scan.energies_eV):g}–{max(scan.energies_eV):g} eV, {views},
 {scan.rows} × {scan.columns} pixels of {scan.pixel_um * 1000:.0f} nm;
 {incident:,.0f} incident and {detected:,.0f} detected photons per pixel, per projection,
@@ -130,6 +134,33 @@ def render_failure(study: Study, scores: dict[str, Any], sentence: str) -> str:
 <h2>The study, resolved</h2><details><summary>study.toml (runs again as it is)</summary>
 <pre>{html.escape(study_toml(study))}</pre></details>
 </body></html>
+"""
+
+
+def budget_section(costs: Budget | None) -> str:
+    """What each effect costs, as bars and in numbers; nothing without a budget."""
+    if costs is None:
+        return ""
+    picture = figures.to_png(budget_figure(costs))
+    seeds = f"{len(costs.seeds)} seeds" if len(costs.seeds) > 1 else "1 seed, so without uncertainty"
+
+    def cell(one: Estimate) -> str:
+        share = 100 / costs.total.mean
+        return f"{share * one.mean:.3g}" + (f" ± {share * one.error:.1g}" if one.count > 1 else "")
+
+    lines = [(html.escape(part.effect.name), part.added, part.taken_out, part.cost, part.together) for part in costs.parts]
+    rows = "".join(f"<tr><td>{name}</td>{''.join(f'<td class=n>{cell(one)}</td>' for one in each)}</tr>" for name, *each in lines)
+    pairs = "; ".join(f"{html.escape(' with '.join(pair.names))} {cell(pair.cost)} %" for pair in costs.pairs)
+    return f"""<h2>Error budget</h2>
+<figure><img alt="Bars: what each effect costs" src="{picture}">
+<figcaption>Mean squared error of x that an effect adds when it is the only one, and that goes when it alone is taken out; bars with
+the standard error over {seeds}. Where the two differ, the effect meets others.</figcaption></figure>
+<div class="scroll"><table><tr><th>effect</th><th>added (%)</th><th>taken out (%)</th><th>cost, their mean (%)</th>
+<th>together with others (%)</th></tr>
+<tr><td>without any effect</td><td class=n>{cell(costs.base)}</td><td></td><td class=n>{cell(costs.base)}</td><td></td></tr>
+{rows}</table></div>
+<p>All of this explains {100 * costs.explained_share:.1f} % of the error; the rest is effects that meet in threes.
+{f"Of pairs: {pairs}." if pairs else ""}</p>
 """
 
 

@@ -6,24 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from analysis.pipeline import Conclusion
 from analysis.reconstruct.engines import check_tomopy
-from instrument.files.text import write_charge, write_spectrum
-from instrument.measurement import InputError
 from instrument.progress import Progress
 
-from .alignment_scores import alignment_scores
+from .budget import budget
 from .files import write_map
-from .further_scores import charge_scores, halves_um, shell_scores
+from .further_scores import halves_um
+from .loop import known_scores, laid_over, map_scores, record_into
 from .methods import Method, MethodFailed
 from .score_names import MEANING
-from .scores import Overlay, overlay, score_pair
 from .staging import staging
-from .study import Study, digest
+from .study import Study
 from .study_text import study_toml
-from .trial import Simulation, simulate
 from .verdict import verdict
 
 
@@ -38,9 +32,15 @@ class Outcome:
 
 
 def run(
-    study: Study, folder: Path, *, method: Method | None = None, threads: int = 1, progress: Progress | None = None
+    study: Study,
+    folder: Path,
+    *,
+    method: Method | None = None,
+    budget_seeds: int = 0,
+    threads: int = 1,
+    progress: Progress | None = None,
 ) -> Outcome:
-    """The closed loop of a study into `folder`, by a method, the study's own by default.
+    """The closed loop of a study into `folder`, by a method, the study's own by default; with an error budget of so many seeds.
 
     A user's method that gives no map leaves scan, truth and null scores. Raises InputError for what cannot be run.
     """
@@ -53,9 +53,10 @@ def run(
     if study.analysis.engine == "tomopy":
         check_tomopy()
     with staging(folder) as place:
-        simulation = simulate_into(place, study, threads, progress)
+        simulation = record_into(place, study, threads, progress)
+        write_map(place / "truth.h5", simulation.truth, simulation.fillers, simulation.particles)
         scores: dict[str, Any] = dict.fromkeys(MEANING) | known_scores(study, simulation) | {"method": method.text or None}
-        failed = False
+        failed, costs = False, None
         try:
             conclusion = method.analyze(place, study, threads=threads, progress=progress)
             pair = laid_over(simulation, conclusion, method)
@@ -66,7 +67,10 @@ def run(
             scores |= map_scores(study, simulation, conclusion, pair)
             if method.is_ours:
                 scores["fsc_halves_um"] = halves_um(place, study, conclusion.alignment, threads)
-            sentence = verdict(scores, study)
+            if budget_seeds:
+                costs = budget(study, method=method, seeds=budget_seeds, threads=threads, progress=progress)
+                (place / "budget.json").write_text(json.dumps(costs.as_dict(), indent=1, allow_nan=False) + "\n")
+            sentence = verdict(scores, study, costs)
         if progress:
             progress("score", 1, 1)
 
@@ -77,7 +81,7 @@ def run(
         page = (
             render_failure(study, scores, sentence)
             if failed
-            else render(study, scores, pair, conclusion, sentence, simulation.ledger, simulation.charge)
+            else render(study, scores, pair, conclusion, sentence, simulation.ledger, simulation.charge, costs)
         )
         (place / "report.html").write_text(page)
         scores |= so_far()
@@ -86,69 +90,6 @@ def run(
         if progress:
             progress("report", 1, 1)
     return Outcome(scores, sentence, folder, failed)
-
-
-def simulate_into(place: Path, study: Study, threads: int = 1, progress: Progress | None = None) -> Simulation:
-    """A study simulated: scan, standards, charge curve and truth in a folder."""
-    (place / "standards").mkdir()
-    simulation = simulate(study, scan_file=place / "scan.h5", threads=threads, progress=progress)
-    for spectrum in simulation.standards:
-        density = getattr(study.species, spectrum.name).density_g_cm3
-        write_spectrum(place / "standards" / f"{spectrum.name}.txt", spectrum, density)
-    if simulation.charge is not None:
-        write_charge(place / "charge.csv", simulation.charge)
-    write_map(place / "truth.h5", simulation.truth, simulation.fillers, simulation.particles)
-    return simulation
-
-
-def known_scores(study: Study, simulation: Simulation) -> dict[str, Any]:
-    """What is known of a run before its scan is analyzed."""
-    return {
-        "dose_MGy": simulation.dose_MGy,
-        "dose_entrance_MGy": float(simulation.ledger.entrance_MGy.sum()),
-        "dose_particle_max_MGy": float(simulation.ledger.particles_MGy.sum(axis=1).max()),
-        "photons_on_sample_per_um2": float(simulation.ledger.photons_per_um2.sum()),
-        "scan_time_s": study.scan.time_s,
-        "charge_fraction": simulation.charge_fraction,
-        "fraction_spread": float(simulation.particles["fraction"].std()),
-        "bulk_fraction_change": simulation.fraction_change,
-        "photons_incident": study.beam.photons_per_pixel,
-        "photons_detected": study.instrument.detected_photons,
-        "seed": study.seed,
-        "study_digest": digest(study),
-    }
-
-
-def map_scores(study: Study, simulation: Simulation, conclusion: Conclusion, pair: Overlay) -> dict[str, Any]:
-    """What the map is worth."""
-    scores: dict[str, Any] = dict(score_pair(pair))
-    scores |= shell_scores(conclusion.map, simulation.rotation)
-    scores |= {
-        "reduced_chi2": conclusion.reduced_chi2 if np.isfinite(conclusion.reduced_chi2) else None,
-        "repaired_rays": conclusion.repaired_rays if conclusion.rays else None,
-        **charge_scores(simulation.charge, conclusion.map, study.scan.time_s),
-        **alignment_scores(study, simulation.scan, conclusion.alignment),
-    }
-    if not study.beam.shot_noise:  # without noise the ratio of error to sigma means nothing
-        scores |= {name: None for name in scores if name.startswith(("pull_", "coverage_"))}
-    return scores
-
-
-def laid_over(simulation: Simulation, conclusion: Conclusion, method: Method) -> Overlay:
-    """Truth over map; a user's map that does not belong to the truth is the method's failure, not the study's."""
-    try:
-        return overlay(simulation.truth, conclusion.map)
-    except InputError as error:
-        if method.outside is None:
-            raise
-        raise MethodFailed(f"{method.text}: {error}") from error
-
-
-def timed(method: Method, place: Path, study: Study, threads: int) -> tuple[Conclusion, float]:
-    """A method's conclusion, and the seconds that it took."""
-    start = time.perf_counter()
-    conclusion = method.analyze(place, study, threads=threads)
-    return conclusion, time.perf_counter() - start
 
 
 def peak_memory_GB() -> float:

@@ -17,6 +17,7 @@ _NAMES = (
     "truth.h5",
     "result.h5",
     "scores.json",
+    "budget.json",
     "report.html",
     "standards/LFP.txt",
     "standards/FP.txt",

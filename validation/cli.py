@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -192,14 +193,22 @@ def _studies(arguments: argparse.Namespace) -> int:
 
 def _score(arguments: argparse.Namespace) -> int:
     from .files import read_map
+    from .results import read_result, stated_from
     from .scores import score
 
-    scores = score(read_map(arguments.truth), read_map(arguments.result, arguments.voxel, arguments.axes))
+    stated, assumed = stated_from(vars(arguments)), list[str]()
+    truth = read_map(arguments.truth)
+    if not truth.is_series:
+        z, y, x = (n * truth.voxel_um for n in truth.shape)
+        stated = replace(stated, field_um=(z, y, x))
+    scores = score(truth, read_result(arguments.result, stated, tell=assumed.append))
     if arguments.json:
         print(json.dumps(scores, indent=1, allow_nan=False))
     else:
         for name, value in scores.items():
             print(f"{name:<26}{'null' if value is None else f'{value:.6g}':>12}")
+    for line in assumed:
+        print(f"txm-twin: {line}", file=sys.stderr)
     return DONE
 
 

@@ -1,0 +1,66 @@
+"""A result's axes and place: turned to z, y, x, and its middle put on the rotation axis."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.result import AmountMap
+from phantom import InputError
+
+from .stated import Stated, axes_of
+
+Change = Callable[[NDArray[Any]], NDArray[Any]]
+
+
+def placed(found: AmountMap, stated: Stated) -> AmountMap:
+    """A map with the axes stated, turned and moved as they say. A series is as it is stored."""
+    if found.is_series:
+        return found
+    letters = axes_of(stated.axes)
+    order = [[letter for letter, _ in letters].index(letter) for letter in "zyx"]
+    backwards = tuple(slice(None, None, -1 if back else None) for _, back in letters)
+
+    def turned(values: NDArray[Any]) -> NDArray[Any]:
+        lead = values.ndim - 3
+        return np.ascontiguousarray(values[(..., *backwards)].transpose(*range(lead), *(lead + k for k in order)))
+
+    return _centred(_each(found, turned, turned), stated)
+
+
+def _centred(found: AmountMap, stated: Stated) -> AmountMap:
+    """Empty voxels added so that `center` is the middle and the field is the truth's, to half a voxel."""
+    if stated.center is None:
+        return found
+    before, after = [0, 0, 0], [0, 0, 0]
+    for axis, (n, at) in enumerate(zip(found.shape, stated.center, strict=True)):
+        if not -n <= at <= 2 * n:
+            raise InputError(
+                f"--center: found {at:g} along {'ZYX'[axis]}, where the result has {n} voxels; allowed is {-n}..{2 * n}"
+            )
+        more = round(2 * at - (n - 1))
+        before[axis], after[axis] = max(-more, 0), max(more, 0)
+        if stated.field_um is not None:
+            short = stated.field_um[axis] / found.voxel_um - (n + abs(more))
+            both = max(0, int(np.ceil(short / 2 - 1e-6)))
+            before[axis], after[axis] = before[axis] + both, after[axis] + both
+    margins = list(zip(before, after, strict=True))
+
+    def padded(values: NDArray[Any], fill: float) -> NDArray[Any]:
+        return np.pad(values, [(0, 0)] * (values.ndim - 3) + margins, constant_values=fill)
+
+    return _each(found, lambda values: padded(values, 0), lambda values: padded(values, np.nan))
+
+
+def _each(found: AmountMap, change: Change, change_sigma: Change) -> AmountMap:
+    """The map with its arrays changed: amounts and flags by one function, sigmas, NaN where unknown, by the other."""
+    amounts_sigma, sigma, flags = found.amounts_sigma, found.phase_fraction_sigma, found.flags
+    return replace(
+        found,
+        amounts=change(found.amounts),
+        amounts_sigma=None if amounts_sigma is None else change_sigma(amounts_sigma),
+        phase_fraction_sigma=None if sigma is None else change_sigma(sigma),
+        flags=None if flags is None else change(flags),
+    )

@@ -9,10 +9,10 @@ import pytest
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_particle import SHAPE, VOXEL, normalized, particle, step_of_lfp
 
-from analysis.result import AmountMap
 from analysis.spectra.combination import LFP_IRON_MOL_CM3, standards_matrix
-from instrument.attenuation import attenuation_parts, attenuation_per_um
+from instrument.attenuation import attenuation_per_um
 from instrument.files.text import write_spectrum
 from instrument.measurement import Spectrum
 from phantom import InputError
@@ -22,17 +22,7 @@ from validation.results import Stated, read_result, stated_from
 from validation.results.grid import placed
 from validation.scores import score
 
-VOXEL = 0.1
-SHAPE = (12, 14, 16)
 ENERGIES = np.array([7092.0, 7105.0, 7118.0, 7122.0, 7126.0, 7131.0, 7140.0, 7160.0, 7190.0])
-
-
-def particle(shape=SHAPE, voxel=VOXEL):
-    """An LFP core off the middle of an FP shell, in an ellipsoid that no axis order, flip or shift leaves as it is."""
-    z, y, x = np.meshgrid(*[(np.arange(n) - (n - 1) / 2) * voxel for n in shape], indexing="ij")
-    inside = ((z - 0.05) / 0.42) ** 2 + ((y + 0.06) / 0.5) ** 2 + ((x - 0.08) / 0.62) ** 2 < 1
-    core = ((z + 0.03) / 0.2) ** 2 + ((y - 0.08) / 0.3) ** 2 + ((x - 0.2) / 0.3) ** 2 < 1
-    return AmountMap(("LFP", "FP"), np.stack([inside & core, inside & ~core]).astype(np.float32), voxel)
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +35,9 @@ def made(tmp_path_factory):
     write_map(folder / "truth.h5", truth)
     write_map(folder / "result.h5", result)
     energies = np.linspace(7085, 7195, 120)
-    for name, formula, edge in (("LFP", "LiFePO4", 7119.0), ("FP", "FePO4", 7123.0)):
-        shape = 1 / (1 + np.exp(-(energies - edge) / 1.5)) + 0.5 * np.exp(-(((energies - edge - 6) / 3) ** 2))
-        moles = LFP_IRON_MOL_CM3
-        write_spectrum(
-            folder / f"{name}.txt",
-            Spectrum(name, energies, attenuation_per_um(formula, moles, energies, shape), formula=formula),
-            3.6,
-        )
+    for name, formula in (("LFP", "LiFePO4"), ("FP", "FePO4")):
+        mu = attenuation_per_um(formula, LFP_IRON_MOL_CM3, energies, normalized(name, energies))
+        write_spectrum(folder / f"{name}.txt", Spectrum(name, energies, mu, formula=formula), 3.6)
     return folder, result, score(truth, result)
 
 
@@ -312,10 +297,6 @@ def test_slabs_fit_as_the_whole(made, tmp_path, monkeypatch):
     whole = read_result(stacks(tmp_path, volumes), stated)
     monkeypatch.setattr("validation.results.fitted._AT_ONCE", 5000)
     assert read_result(tmp_path, stated).amounts == pytest.approx(whole.amounts, abs=1e-6)
-
-
-def step_of_lfp():
-    return attenuation_parts("LiFePO4", LFP_IRON_MOL_CM3, [7150.0], [1.0])[1][0]
 
 
 def test_a_fit_of_pyxas(made, tmp_path):

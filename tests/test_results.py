@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import permutations, product
 
 import h5py
 import numpy as np
@@ -19,7 +20,8 @@ from phantom import InputError
 from validation.cli import main
 from validation.files import write_map, write_truth
 from validation.results import Stated, read_result, stated_from
-from validation.results.grid import placed
+from validation.results.grid import placed, turned
+from validation.results.handed import better_axes
 from validation.scores import score
 
 ENERGIES = np.array([7092.0, 7105.0, 7118.0, 7122.0, 7126.0, 7131.0, 7140.0, 7160.0, 7190.0])
@@ -170,6 +172,8 @@ def test_labels_need_no_scale(tmp_path):
     assert np.array_equal(read_result(tmp_path / "r.tif", Stated(voxel_um=VOXEL)).amounts, labels.amounts)
 
 
+SIGNS = list(product(("", "-"), repeat=3))
+SIGNED = ["".join(s + a for s, a in zip(signs, order, strict=True)) for order in permutations("zyx") for signs in SIGNS]
 AXES = st.permutations("zyx").flatmap(lambda p: st.tuples(*[st.sampled_from([letter, f"-{letter}"]) for letter in p]))
 
 
@@ -193,6 +197,17 @@ def test_axes_in_any_order_and_direction(axes):
     found = placed(as_stored, Stated(axes="".join(axes).upper()))
     for name in ("amounts", "phase_fraction_sigma", "flags"):
         assert np.array_equal(getattr(found, name), getattr(whole, name)), name
+
+
+@pytest.mark.parametrize(("stored", "stated"), [("z-yx", "zyx"), ("-xzy", "xzy"), ("yx-z", "zxy")])
+def test_other_axes_that_fit_better_are_named(made, stored, stated):
+    """What is stored as `stored` and read as `stated` is told so; read as it should be, it is not."""
+    result = made[1]
+    inverse = next(axes for axes in SIGNED if np.array_equal(turned(turned(result.iron, axes), stored), result.iron))
+    kept = replace(result, amounts=turned(result.amounts, inverse))
+    line = better_axes(particle(), placed(kept, Stated(axes=stated)), Stated(axes=stated))
+    assert f"--axes={stored} " in line
+    assert better_axes(particle(), placed(kept, Stated(axes=stored)), Stated(axes=stored)) is None
 
 
 def test_axes_of_our_own_files(made, tmp_path):

@@ -194,6 +194,7 @@ def _studies(arguments: argparse.Namespace) -> int:
 def _score(arguments: argparse.Namespace) -> int:
     from .files import read_map
     from .results import read_result, stated_from
+    from .results.handed import better_axes
     from .scores import score
 
     stated, assumed = stated_from(vars(arguments)), list[str]()
@@ -201,7 +202,10 @@ def _score(arguments: argparse.Namespace) -> int:
     if not truth.is_series:
         z, y, x = (n * truth.voxel_um for n in truth.shape)
         stated = replace(stated, field_um=(z, y, x))
-    scores = score(truth, read_result(arguments.result, stated, tell=assumed.append))
+    found = read_result(arguments.result, stated, tell=assumed.append)
+    scores = score(truth, found)
+    if better := better_axes(truth, found, stated):
+        assumed.append(f"{arguments.result}: {better}")
     if arguments.json:
         print(json.dumps(scores, indent=1, allow_nan=False))
     else:

@@ -15,19 +15,24 @@ from .stated import Stated, axes_of
 Change = Callable[[NDArray[Any]], NDArray[Any]]
 
 
+def turned(values: NDArray[Any], axes: str) -> NDArray[Any]:
+    """An array with the axes (..., *axes) in the order (..., z, y, x), each running forwards."""
+    letters = axes_of(axes)
+    order = [[letter for letter, _ in letters].index(letter) for letter in "zyx"]
+    backwards = tuple(slice(None, None, -1 if back else None) for _, back in letters)
+    lead = values.ndim - 3
+    return np.ascontiguousarray(values[(..., *backwards)].transpose(*range(lead), *(lead + k for k in order)))
+
+
 def placed(found: AmountMap, stated: Stated) -> AmountMap:
     """A map with the axes stated, turned and moved as they say. A series is as it is stored."""
     if found.is_series:
         return found
-    letters = axes_of(stated.axes)
-    order = [[letter for letter, _ in letters].index(letter) for letter in "zyx"]
-    backwards = tuple(slice(None, None, -1 if back else None) for _, back in letters)
 
-    def turned(values: NDArray[Any]) -> NDArray[Any]:
-        lead = values.ndim - 3
-        return np.ascontiguousarray(values[(..., *backwards)].transpose(*range(lead), *(lead + k for k in order)))
+    def turn(values: NDArray[Any]) -> NDArray[Any]:
+        return turned(values, stated.axes)
 
-    return _centred(_each(found, turned, turned), stated)
+    return _centred(_each(found, turn, turn), stated)
 
 
 def _centred(found: AmountMap, stated: Stated) -> AmountMap:

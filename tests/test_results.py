@@ -147,6 +147,21 @@ def test_a_phase_fraction_alone_has_iron_1_where_it_is_finite(made, tmp_path):
     assert np.array_equal(read_result(tmp_path, Stated(voxel_um=VOXEL)).amounts, found.amounts)
 
 
+@pytest.mark.parametrize("mask", [None, 7.6], ids=["everywhere", "in a cylinder"])
+def test_a_phase_fraction_that_outlines_nothing_has_the_truths_iron(tmp_path, mask):
+    """Finite iron in all the field would be moved onto the particle, and every voxel scored in a wrong place."""
+    x = np.nan_to_num(x_of(particle())) + np.random.default_rng(0).normal(0, 0.1, SHAPE)
+    if mask is not None:
+        row, column = (np.arange(n) - (n - 1) / 2 for n in SHAPE[1:])
+        x[:, np.hypot(row[:, None], column) > mask] = np.nan
+    np.save(tmp_path / "x.npy", x)
+    told = []
+    scores = score(particle(), read_result(tmp_path / "x.npy", Stated(voxel_um=VOXEL), truth=particle(), tell=told.append))
+    assert scores["phase_rmse"] == pytest.approx(0.1, abs=0.02)
+    assert scores["registration_shift_um"] == 0
+    assert "the truth's iron" in told[0]
+
+
 def test_a_sigma_of_the_phase_fraction_is_scored(made, tmp_path):
     result = made[1]
     sigma = np.full(SHAPE, 0.1, np.float32)
@@ -229,9 +244,8 @@ def test_other_voxels_are_compared_on_the_results_grid(tmp_path):
 def test_a_cut_is_put_at_its_center(made, tmp_path):
     """Rows 2..11 and columns 4..15 of the field: its axis is at row 3.5, column 3.5 of what is left."""
     np.save(tmp_path / "r.npy", made[1].amounts[:, 2:, :, 4:])
-    z, y, x = (n * VOXEL for n in SHAPE)
     stated = stated_from({"voxel": VOXEL, "center": "3.5,6.5,3.5"})
-    found = read_result(tmp_path / "r.npy", replace(stated, field_um=(z, y, x)))
+    found = read_result(tmp_path / "r.npy", stated, truth=particle())
     assert found.shape == SHAPE
     assert np.array_equal(found.amounts[:, 2:, :, 4:], made[1].amounts[:, 2:, :, 4:])
 

@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -199,10 +198,7 @@ def _score(arguments: argparse.Namespace) -> int:
 
     stated, assumed = stated_from(vars(arguments)), list[str]()
     truth = read_map(arguments.truth)
-    if not truth.is_series:
-        z, y, x = (n * truth.voxel_um for n in truth.shape)
-        stated = replace(stated, field_um=(z, y, x))
-    found = read_result(arguments.result, stated, tell=assumed.append)
+    found = read_result(arguments.result, stated, truth=truth, tell=assumed.append)
     scores = score(truth, found)
     if better := better_axes(truth, found, stated):
         assumed.append(f"{arguments.result}: {better}")

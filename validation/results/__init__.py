@@ -12,7 +12,7 @@ from phantom import InputError
 from ..files import read_map
 from . import arrays, pyxas, sandbox
 from .fitted import fit_spectra, spectra_of
-from .grid import placed
+from .grid import outlined, placed
 from .stated import Stated, stated_from
 from .volumes import foreign, numpy_file, tiff, volumes_in
 
@@ -20,6 +20,7 @@ __all__ = ["Stated", "read_result", "stated_from"]
 
 _ALLOWED = "allowed are our result.h5, TIFF stacks or slices, .npy, .npz, and results or reconstructions of TXM-Sandbox and PyXAS"
 _IRON_ONE = "holds no iron, which is taken as 1 where the phase fraction is finite"
+_IRON_TRUE = "holds no iron and is finite far beyond the particle: the truth's iron is taken, so place and outline are not judged"
 _IRON_BY_STEP = (
     "iron is the rise of attenuation at the edge, per {unit}, over that of LiFePO4, and references are taken as normalized"
 )
@@ -29,21 +30,33 @@ _OWN_FIT = (
 )
 
 
-def read_result(path: Path, stated: Stated | None = None, *, tell: Callable[[str], None] = lambda line: None) -> AmountMap:
+def read_result(
+    path: Path,
+    stated: Stated | None = None,
+    *,
+    truth: AmountMap | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> AmountMap:
     """The result at `path`, a file or folder of any program, as amounts (species, z, y, x) in the axes and place `stated`.
 
-    `tell` hears a line about what was assumed. Where a file holds both attenuation at many energies and a program's own fit,
-    standards ask for the first. Raises InputError for what is missing, damaged, of an unknown layout, or lacks what must be
-    stated.
+    `tell` hears a line about what was assumed. To the field of `truth`, where given, a result with a `center` is grown, and
+    the truth's iron is taken where a phase fraction alone is finite far beyond the particle. Where a file holds both
+    attenuation at many energies and a program's own fit, standards ask for the first.
+
+    Raises InputError for what is missing, damaged, of an unknown layout, or lacks what must be stated.
     """
     stated = stated or Stated()
     if not path.exists():
         raise InputError(f"{path}: no such result file or folder")
-    found, assumed = _from_folder(path, stated) if path.is_dir() else _from_file(path, stated)
+    stored, assumed = _from_folder(path, stated) if path.is_dir() else _from_file(path, stated)
+    found = placed(stored, stated, truth)
+    if assumed == _IRON_ONE and truth is not None:
+        own, found = found, outlined(found, truth)
+        assumed = _IRON_ONE if found is own else _IRON_TRUE
     if assumed:
         names = " and ".join(standard.name for standard in stated.standards)
         tell(f"{path}: " + assumed.format(unit=stated.unit, names=names, background=stated.background))
-    return placed(found, stated)
+    return found
 
 
 def _from_file(path: Path, stated: Stated) -> tuple[AmountMap, str]:

@@ -24,15 +24,14 @@ class Stated:
     """A result's grid, its species, and what turns attenuation into amounts.
 
     `axes` are the letters of z, y, x in the order stored, with a minus before an axis that runs backwards. `center` is the
-    voxel (z, y, x) of the result on the rotation axis, in the middle row: that of its middle where it is left out; a result
-    with a `center` is grown to `field_um`. `species` are the components in the order stored. `unit` is of attenuation: per
-    pixel, as tomopy leaves it, um or cm. `scale` is what stands for 1 in integers.
+    voxel (z, y, x) of the result on the rotation axis, in the middle row: that of its middle where it is left out. `species`
+    are the components in the order stored. `unit` is of attenuation: per pixel, as tomopy leaves it, um or cm. `scale` is
+    what stands for 1 in integers.
     """
 
     voxel_um: float | None = None
     axes: str = "zyx"
     center: tuple[float, float, float] | None = None
-    field_um: tuple[float, float, float] | None = None
     species: tuple[str, ...] = ("LFP", "FP")
     scale: float | None = None
     standards: tuple[Spectrum, ...] = ()

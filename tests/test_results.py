@@ -474,6 +474,35 @@ def test_bad_input_is_told_in_one_line(made, tmp_path, capsys, case):
     assert words in err
 
 
+@pytest.fixture(scope="module")
+def intact(tmp_path_factory):
+    """Bytes of a small file of each kind, by suffix."""
+    folder, found = tmp_path_factory.mktemp("intact"), {}
+    for suffix, make in ((".npy", npy), (".npz", npz), (".tif", tiff_of_species), (".h5", lambda f, r: registered(f, r.amounts))):
+        found[suffix] = make(folder, particle((8, 8, 8))).read_bytes()
+    return folder, found
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    kind=st.sampled_from([".npy", ".npz", ".tif", ".h5"]),
+    changes=st.lists(st.tuples(st.integers(0, 700), st.integers(0, 255)), min_size=1, max_size=6),
+    kept=st.floats(0.2, 1),
+)
+def test_damaged_files_are_read_or_refused(intact, kind, changes, kept):
+    """Whatever bytes are lost or wrong: never another error, nor a line more than one."""
+    folder, files = intact
+    damaged = bytearray(files[kind])
+    for at, value in changes:
+        damaged[at] = value
+    path = folder / f"damaged{kind}"
+    path.write_bytes(damaged[: int(kept * len(damaged))])
+    try:
+        read_result(path, Stated(voxel_um=VOXEL))
+    except InputError as error:
+        assert "\n" not in str(error)
+
+
 BAD_FITS = {
     "no energies": (stacks, {"energies_eV": None}, "--energies"),
     "too few energies": (stacks, {"energies_eV": ENERGIES[1:]}, "9 volumes and 8"),

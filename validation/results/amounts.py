@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.result import AmountMap
+from analysis.result import IRON_FLOOR, AmountMap
 from analysis.spectra.combination import LFP_IRON_MOL_CM3
 from instrument.attenuation import attenuation_parts
 from phantom import InputError
@@ -63,8 +63,11 @@ def from_fraction(
         if other is not None and other.shape != x.shape:
             raise InputError(f"{where}: {name} has shape {other.shape}; allowed is {x.shape}, that of the phase fraction")
     _check_size(where, x, 0.5, "phase fractions, 0 for LFP to 1 for FP", _ASK)
-    whole = np.ones_like(x) if iron is None else iron
-    amounts = np.nan_to_num(np.stack([whole * (1 - x), whole * x]))
+    answered = np.isfinite(x)
+    whole = answered.astype(np.float32) if iron is None else np.nan_to_num(iron)
+    whole = np.where(answered | (whole < IRON_FLOOR), whole, 0)  # so little iron has no fraction, but is found all the same
+    share = np.where(answered, x, 0.5)
+    amounts = np.stack([whole * (1 - share), whole * share])
     return AmountMap(("LFP", "FP"), amounts, stated.voxel_at(where, own_um), phase_fraction_sigma=sigma)
 
 

@@ -321,6 +321,13 @@ def test_attenuation_in_other_units(made, tmp_path, unit, per_um):
     same(made, read_result(stacks(tmp_path, volumes), stated), abs=2e-3)
 
 
+def test_standards_name_their_amounts(made, tmp_path):
+    """In whatever order they are given."""
+    volumes, options = attenuation(made, VOXEL)
+    stated = replace(options, voxel_um=VOXEL, energies_eV=ENERGIES, standards=options.standards[::-1])
+    same(made, read_result(stacks(tmp_path, volumes), stated), abs=2e-3)
+
+
 def test_slabs_fit_as_the_whole(made, tmp_path, monkeypatch):
     volumes, options = attenuation(made, VOXEL)
     stated = replace(options, voxel_um=VOXEL, energies_eV=ENERGIES)
@@ -527,6 +534,7 @@ def test_what_cannot_be_fitted_is_told(made, tmp_path, case):
     [
         ({"energies": "7100,x"}, "--energies"),
         ({"energies": "0.5,7.1"}, "in eV, or in keV"),
+        ({"energies": "absent.txt"}, "which is no file"),
         ({"standards": ["LFP"]}, "--standards"),
         ({"scale": 0.0}, "--scale"),
     ],

@@ -1,7 +1,7 @@
 """Reconstructions at many energies, fitted voxel by voxel with standards as the analysis does, slab by slab."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -77,4 +77,5 @@ def fit_spectra(spectra: Spectra, stated: Stated) -> AmountMap:
         mu = slab.reshape(len(weights), -1)
         found = linear_combination(mu, np.ones_like(mu), design, weights, len(names))
         amounts[:, low : low + step] = found.amounts.reshape(len(names), *slab.shape[1:])
+    stated = replace(stated, species=names)
     return from_amounts(spectra.where, amounts, stated, cure=f"is attenuation per {stated.unit}? state --unit and --voxel")

@@ -23,7 +23,7 @@ from phantom import InputError
 from .amounts import from_amounts, iron_of_step, read_numbers
 from .fitted import Spectra, energies_for, fit_spectra, spectra_of
 from .stated import Stated, in_eV
-from .volumes import TIFF, Values, Volume, hdf5_volume, natural, numbers, slices, tiff
+from .volumes import TIFF, Values, Volume, check_complete, hdf5_volume, natural, numbers, slices, tiff
 
 _ENERGY = ("X_eng", "XEng")
 _COEFFICIENTS = re.compile(r"fit_coef_(?:(?P<name>.+)_)?ref_(?P<number>\d+)(?P<masked>_masked)?")
@@ -123,6 +123,7 @@ def assembled_in(folder: Path) -> list[Path]:
     for place in (folder, folder / "xanes_assemble"):
         found = sorted(place.glob("xanes_2D_slice_*.tif*"), key=natural)
         if found:
+            check_complete(found)
             return found
     return []
 
@@ -146,4 +147,5 @@ def _slices_in(folder: Path) -> list[Path]:
         raise InputError(
             f"{folder}: holds no TIFF files; allowed is one for each slice; fit them with PyXAS, or name another folder"
         )
+    check_complete(found)
     return found

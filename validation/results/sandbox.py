@@ -49,7 +49,7 @@ def read_fit(path: Path, stated: Stated) -> tuple[AmountMap, bool]:
     Raises InputError where the references are not named, or are no species.
     """
     with open_hdf5(path, "result") as file:
-        names = _species(path, file, stated)
+        names = _species(path, file, dataset(file, _FIT, 4).shape[-1], stated)
         bin_fact = round(scalar(file, f"{_PARAMETERS}/bin_fact")) if f"{_PARAMETERS}/bin_fact" in file else 1
         registered = _REGISTERED in file
         edge_eV, before_eV, after_eV = (
@@ -58,7 +58,7 @@ def read_fit(path: Path, stated: Stated) -> tuple[AmountMap, bool]:
             else (0.0, 0.0, 0.0)
         )
     weights = np.moveaxis(read_numbers(hdf5_volume(path, _FIT, 4), stated, (4,)), -1, 0)
-    if names is not None and len(names) == len(weights) == len(stated.species):
+    if names is not None:
         weights = weights[[names.index(name) for name in stated.species]]
     if registered:
         pixel_um = stated.voxel_at(path) / bin_fact
@@ -67,19 +67,20 @@ def read_fit(path: Path, stated: Stated) -> tuple[AmountMap, bool]:
     return from_amounts(path, np.asarray(weights, np.float32), stated), registered
 
 
-def _species(path: Path, file: h5py.File, stated: Stated) -> list[str] | None:
-    """Names of the references in their order, where each says LFP or FP as the species stated do; None where none does."""
+def _species(path: Path, file: h5py.File, count: int, stated: Stated) -> list[str] | None:
+    """The species in the order of the `count` references, where their names say them; None where no name says any."""
     place = file.get(f"{_PARAMETERS}/LCF/ref_alias")
     told = [text(place[key][()]) for key in sorted(place)] if isinstance(place, h5py.Group) else []
     words = [{_FORMULAS.get(word, word) for word in re.split(r"[^A-Z0-9]+", name.upper())} & set(stated.species) for name in told]
     if not any(words):
         return None
-    if any(len(word) != 1 for word in words) or len(set.union(*words)) < len(words):
+    found = [name for word in words for name in word]
+    if len(words) != count or sorted(found) != sorted(stated.species) or any(len(word) != 1 for word in words):
         raise InputError(
-            f"{path}: its references are {', '.join(told)}; allowed are names that each say one of {', '.join(stated.species)}, "
-            "or none that does, in the order of --species; rename them"
+            f"{path}: its {count} references are {', '.join(told)}; allowed are names that each say one of "
+            f"{', '.join(stated.species)}, or none that does, in the order of --species; name the species or rename them"
         )
-    return [next(iter(word)) for word in words]
+    return found
 
 
 def _step(path: Path, before_eV: float, after_eV: float, bin_fact: int, shape: tuple[int, ...], stated: Stated) -> Values:

@@ -46,7 +46,7 @@ class Stated:
                 raise InputError(f"{name}: found {value}; allowed is a finite number above 0")
         if "FP" not in self.species or len(set(self.species)) < max(2, len(self.species)):
             raise InputError(
-                f"--species: found {','.join(self.species)}; allowed are two names or more, FP among them, each once"
+                f"--species or --standards: found {','.join(self.species)}; allowed are two or more, FP among them, each once"
             )
         if self.unit not in get_args(Unit):
             raise InputError(f"--unit: found {self.unit!r}; allowed are {', '.join(get_args(Unit))}")
@@ -107,7 +107,8 @@ def energies_of(text: str) -> Array:
     Raises InputError for what are no energies.
     """
     path = Path(text)
-    listed = _numbers("--energies", text if not _is_file(path) else " ".join(_lines(path)))
+    given = _is_file(path)
+    listed = _numbers(str(path) if given else "--energies, which is no file", " ".join(_lines(path)) if given else text)
     return in_eV(np.array(listed), "--energies")
 
 

@@ -147,12 +147,12 @@ def _files_in(folder: Path) -> dict[str, Volume]:
         if len(tiff(paths[0]).shape) > 2:
             found |= {path.stem: tiff(path) for path in paths}
         elif len(paths) > 1:  # a page alone is a picture of the result, not a volume
-            _check_complete(paths)
+            check_complete(paths)
             found[name or folder.name] = slices(paths)
     return found
 
 
-def _check_complete(paths: list[Path]) -> None:
+def check_complete(paths: list[Path]) -> None:
     """InputError where a number between the first slice's and the last one's has no slice, or two."""
     at = [int(match[2]) for path in paths if (match := _NUMBERED.fullmatch(path.stem))]
     for before, after, path in zip(at, at[1:], paths[1:], strict=False):

@@ -19,7 +19,7 @@ from instrument.files.text import write_spectrum
 from instrument.measurement import Spectrum
 from phantom import InputError
 from validation.cli import main
-from validation.files import write_map, write_truth
+from validation.files import write_map
 from validation.results import Stated, read_result, stated_from
 from validation.results.grid import placed, turned
 from validation.results.handed import better_axes
@@ -542,11 +542,3 @@ def test_what_cannot_be_fitted_is_told(made, tmp_path, case):
 def test_what_cannot_be_stated_is_told(options, words):
     with pytest.raises(InputError, match=words):
         stated_from(options)
-
-
-def test_a_shell_is_found_where_it_was_put(tmp_path):
-    """A truth written slab by slab is read back with its axes, as any result."""
-    truth = particle()
-    box = (slice(0, 12), slice(0, 14), slice(0, 16))
-    write_truth(tmp_path / "t.h5", truth.species, SHAPE, VOXEL, box, [(slice(0, 12), truth.amounts)])
-    assert np.array_equal(read_result(tmp_path / "t.h5").amounts, truth.amounts)

@@ -1,13 +1,14 @@
 """What PyXAS writes (github.com/gmysage/pyxas): reconstructions and fits, slice by slice or whole.
 
-`recon_scan_*.h5` (`tomo_recon.recon`) and `ali_recon_*.h5` (`misc.fit_xanes2D_align_tomo_recon`): `img` (z, y, x), tomopy's
-attenuation per pixel, and `X_eng` or `XEng`, keV, a file an energy. `xanes_assemble/xanes_2D_slice_*.tiff`
+`recon_scan_*.h5` (`tomo_recon.recon`) and `ali_recon_*.h5` (`misc.fit_xanes2D_align_tomo_proj`): `img` (z, y, x), tomopy's
+attenuation per voxel, binned or not, and `X_eng` or `XEng`, keV, a file an energy. `xanes_assemble/xanes_2D_slice_*.tiff`
 (`xanes_fit.assemble_xanes_slice_from_tomo`): the same by slice, (energy, y, x), without its energies.
 
 A fit with n references writes in `fitted_xanes/` (`xanes_fit.save_xanes_fitting_image`) `fitting_result/fit_*.tiff` and
-`fitting_result_norm/fit_norm_*.tiff` (n, y, x), their sum and ratio; `fitting_thickness/` (y, x), the edge step per pixel or,
-without normalization, the sum of coefficients; `fitting_mask/mask/`. `fitted_3d_xanes.h5` (`xanes_fit.fit_2D_xanes_file` of
-1.0) holds the same as volumes, and `fit_coef_*ref_N.tiff` (`xanes_fit.combine_xanes_fit_results`) the coefficients alone.
+`fitting_result_norm/fit_norm_*.tiff` (n, y, x), coefficients and their shares; `fitting_thickness/` (y, x), the edge step per
+pixel or, without normalization, the sum of coefficients; `fitting_mask/mask/`. `fitted_3d_xanes.h5`
+(`xanes_fit.fit_2D_xanes_file` of 1.0) holds the same as volumes, and `fit_coef_*ref_N.tiff`
+(`xanes_fit.combine_xanes_fit_results`) the coefficients alone.
 """
 
 import re

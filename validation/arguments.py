@@ -49,12 +49,7 @@ def parser() -> argparse.ArgumentParser:
     studies = commands.add_parser("studies", help="the built-in studies and presets, a line each")
     studies.add_argument("--show", metavar="NAME", help="one study as commented TOML, or a preset")
 
-    score = commands.add_parser("score", help="score any result against a truth")
-    score.add_argument("truth", type=Path)
-    score.add_argument("result", type=Path)
-    score.add_argument("--json", action="store_true", help="print JSON")
-    score.add_argument("--axes", default="zyx", help="order of the result's axes, such as ZYX")
-    score.add_argument("--voxel", type=float, metavar="UM", help="voxel size of the result, um")
+    _score_arguments(commands.add_parser("score", help="score any result against a truth"))
 
     compare = commands.add_parser("compare", help="several methods on the same scans, side by side")
     compare.add_argument("methods", nargs="+", metavar="METHOD", help=METHOD)
@@ -82,6 +77,24 @@ def parser() -> argparse.ArgumentParser:
 
     commands.add_parser("doctor", help="versions, engines, threads, memory, a short self-test")
     return whole
+
+
+def _score_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("truth", type=Path, help="truth.h5")
+    parser.add_argument("result", type=Path, help="a file or folder: ours, TIFF, NumPy, TXM-Sandbox, PyXAS")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    grid = parser.add_argument_group("the result's grid")
+    grid.add_argument("--axes", default="zyx", help="order of its axes, a minus before one that runs backwards: ZYX, z-yx")
+    grid.add_argument("--voxel", type=float, metavar="UM", help="its voxel size, um, where its files do not say it")
+    grid.add_argument("--center", metavar="Z,Y,X", help="voxel on the rotation axis in the middle row (default: its middle)")
+    kind = parser.add_argument_group("what its numbers are")
+    kind.add_argument("--species", metavar="NAME,...", help="its components in their order (default LFP,FP)")
+    kind.add_argument("--scale", type=float, help="what stands for 1 in integers, such as 255")
+    fit = parser.add_argument_group("attenuation at many energies, to be fitted")
+    fit.add_argument("--standards", nargs="+", metavar="NAME=FILE", help="LFP=FILE FP=FILE; FILE:COLUMN")
+    fit.add_argument("--energies", metavar="LIST", help="eV or keV, with commas between or a file, in the order of the volumes")
+    fit.add_argument("--unit", default="pixel", choices=("pixel", "um", "cm"), help="attenuation per what (default pixel)")
+    fit.add_argument("--background", default="constant", choices=("none", "constant", "linear"), help="fitted beside them")
 
 
 def _analyze_arguments(parser: argparse.ArgumentParser) -> None:

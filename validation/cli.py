@@ -213,14 +213,23 @@ def _studies(arguments: argparse.Namespace) -> int:
 
 def _score(arguments: argparse.Namespace) -> int:
     from .files import read_map
+    from .results import read_result, stated_from
+    from .results.handed import better_axes
     from .scores import score
 
-    scores = score(read_map(arguments.truth), read_map(arguments.result, arguments.voxel, arguments.axes))
+    stated, assumed = stated_from(vars(arguments)), list[str]()
+    truth = read_map(arguments.truth)
+    found = read_result(arguments.result, stated, truth=truth, tell=assumed.append)
+    scores = score(truth, found)
+    if better := better_axes(truth, found, stated):
+        assumed.append(f"{arguments.result}: {better}")
     if arguments.json:
         print(json.dumps(scores, indent=1, allow_nan=False))
     else:
         for name, value in scores.items():
             print(f"{name:<26}{'null' if value is None else f'{value:.6g}':>12}")
+    for line in assumed:
+        print(f"txm-twin: {line}", file=sys.stderr)
     return DONE
 
 

@@ -1,6 +1,7 @@
 """What may be typed: the commands of txm-twin and their options."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def parser() -> argparse.ArgumentParser:
     _study_arguments(run)
     run.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder of the run (default run-NAME)")
     run.add_argument("--method", metavar="METHOD", help=METHOD)
-    run.add_argument("--limit", type=float, default=600.0, metavar="S", help="seconds that a call of a user's part may take")
+    _guest_arguments(run, 600.0)
     run.add_argument("--engine", help="reconstruction: fbp, cgls, sirt, tv, tomopy")
     run.add_argument("--threads", type=int, help="worker threads (default: all cores); results do not depend on it")
     run.add_argument("--budget", action="store_true", help="the error budget: what each effect costs; takes some minutes")
@@ -58,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("--seeds", type=int, default=3, metavar="N", help="scans, of as many seeds from the study's on")
     compare.add_argument("--scores", metavar="NAME,...", help="scores to show")
     compare.add_argument("--json", action="store_true", help="print JSON")
-    compare.add_argument("--limit", type=float, default=600.0, metavar="S", help="seconds that a call of a user's part may take")
+    _guest_arguments(compare, 600.0)
     compare.add_argument("--threads", type=int, help="worker threads (default: all cores); results do not depend on it")
 
     check = commands.add_parser("check", help="a function of yours held to the laws of its role")
@@ -73,10 +74,16 @@ def parser() -> argparse.ArgumentParser:
     )
     check.add_argument("--examples", type=int, metavar="N", help="cases for each law (default: its own number)")
     check.add_argument("--seed", type=int, default=0, help="of the cases")
-    check.add_argument("--limit", type=float, default=10.0, metavar="S", help="seconds that one call may take")
+    _guest_arguments(check, 10.0)
 
     commands.add_parser("doctor", help="versions, engines, threads, memory, a short self-test")
     return whole
+
+
+def _guest_arguments(parser: argparse.ArgumentParser, limit_s: float) -> None:
+    what = "seconds that one call of a user's function or program may take"
+    parser.add_argument("--limit", type=float, default=limit_s, metavar="S", help=what)
+    parser.add_argument("--python", default=sys.executable, metavar="PATH", help="interpreter for a user's functions")
 
 
 def _score_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,5 +1,6 @@
 """The command check: a user's function held to the laws of its role."""
 
+import sys
 from collections.abc import Iterator
 
 from phantom.errors import InputError
@@ -37,11 +38,18 @@ def kept(laws: tuple[Law, ...], left_out: str) -> tuple[Law, ...]:
 
 
 def check(
-    text: str, role: str, *, left_out: str = "", examples: int | None = None, seed: int = 0, limit_s: float = 10.0
+    text: str,
+    role: str,
+    *,
+    left_out: str = "",
+    examples: int | None = None,
+    seed: int = 0,
+    limit_s: float = 10.0,
+    python: str = sys.executable,
 ) -> Iterator[Finding]:
     """What each law says of a function, one after the other. Raises InputError for a function that cannot be loaded."""
     hung = 0
-    with Guest(text, limit_s) as guest:
+    with Guest(text, limit_s, python) as guest:
         for law in kept(laws_of(role, guest.parameters), left_out):
             if hung == _MOST_HUNG:
                 yield Finding(law, f"not tried: {hung} laws have found no answer in {limit_s:g} s")

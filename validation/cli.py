@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -77,6 +78,13 @@ def _at_least_one(option: str, value: int) -> int:
     return value
 
 
+def _python(arguments: argparse.Namespace) -> str:
+    found = shutil.which(arguments.python)
+    if found is None:
+        raise InputError(f"--python: found {arguments.python}; allowed is an interpreter that can be started")
+    return str(Path(found).absolute())  # not resolved: an environment is known by its link
+
+
 def _limit(arguments: argparse.Namespace) -> float:
     limit: float = arguments.limit
     if not 0 < limit <= 86400:
@@ -94,7 +102,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from .run import run
     from .verdict import dose_in_words
 
-    method = parse_method(arguments.method or "", _limit(arguments))
+    method = parse_method(arguments.method or "", _limit(arguments), _python(arguments))
     study = method.applied_to(study)
 
     if arguments.dry_run:
@@ -243,6 +251,7 @@ def _check(arguments: argparse.Namespace) -> int:
         "examples": arguments.examples,
         "seed": arguments.seed,
         "limit_s": _limit(arguments),
+        "python": _python(arguments),
     }
     held = broken = 0
     for found in check(arguments.function, arguments.role, **options):
@@ -266,7 +275,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     from .score_names import known_score
 
     study = _load(arguments)
-    methods = [parse_method(text, _limit(arguments)) for text in arguments.methods]
+    methods = [parse_method(text, _limit(arguments), _python(arguments)) for text in arguments.methods]
     _at_least_one("--seeds", arguments.seeds)
     names = SCORES if arguments.scores is None else tuple(known_score("--scores", name) for name in arguments.scores.split(","))
     with Reporter(("replicate",)) as progress:

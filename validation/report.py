@@ -153,8 +153,8 @@ def budget_section(costs: Budget | None) -> str:
     pairs = "; ".join(f"{html.escape(' with '.join(pair.names))} {cell(pair.cost)} %" for pair in costs.pairs)
     return f"""<h2>Error budget</h2>
 <figure><img alt="Bars: what each effect costs" src="{picture}">
-<figcaption>Mean squared error of x that an effect adds when it is the only one, and that goes when it alone is taken out; bars with
-the standard error over {seeds}. Where the two differ, the effect meets others.</figcaption></figure>
+<figcaption>Mean squared error of x that an effect adds when it is the only one, and that goes when it alone is taken out; bars
+with the standard error over {seeds}. Where the two differ, the effect meets others.</figcaption></figure>
 <div class="scroll"><table><tr><th>effect</th><th>added (%)</th><th>taken out (%)</th><th>cost, their mean (%)</th>
 <th>together with others (%)</th></tr>
 <tr><td>without any effect</td><td class=n>{cell(costs.base)}</td><td></td><td class=n>{cell(costs.base)}</td><td></td></tr>

@@ -1,6 +1,7 @@
 """What a METHOD is, and the one that a text names."""
 
 import re
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ _OWN = ("engine", "fit")
 class Method:
     """`text` as typed; `changes` of a study's table `analysis`, {dotted key: value}.
 
-    `own` are the functions that stand in for a step, by role; `outside` does it all, where it is not None.
+    `own` are the functions that stand in for a step, by role, run by the interpreter `python`; `outside` does it all, where it is
+    not None.
     """
 
     text: str
@@ -33,6 +35,7 @@ class Method:
     own: dict[str, str] = field(default_factory=dict)
     outside: Outside | None = None
     limit_s: float = 600.0
+    python: str = sys.executable
 
     @property
     def is_ours(self) -> bool:
@@ -52,7 +55,7 @@ class Method:
         """InputError for a user's part that cannot be started, before anything else takes time."""
         if self.outside is not None:
             self.outside.check()
-        with own_steps(self.own, self.limit_s):
+        with own_steps(self.own, self.limit_s, self.python):
             pass
 
     def analyze(self, folder: Path, study: Study, *, threads: int = 1, progress: Progress | None = None) -> Conclusion:
@@ -65,20 +68,20 @@ class Method:
             return self.outside(folder, self.limit_s)
         standards = read_standards(folder)
         try:
-            with own_steps(self.own, self.limit_s) as own, open_scan(folder / "scan.h5") as scan:
+            with own_steps(self.own, self.limit_s, self.python) as own, open_scan(folder / "scan.h5") as scan:
                 return analyze(scan, standards, study.analysis, own=own, threads=threads, progress=progress)
         except GuestError as error:
             raise MethodFailed(f"{self.text}: {error}") from error
 
 
-def parse_method(text: str, limit_s: float = 600.0) -> Method:
+def parse_method(text: str, limit_s: float = 600.0, python: str = sys.executable) -> Method:
     """The method that a text names, "" the study's own; a user's part is not started yet. Raises InputError for another text."""
     if not text:
         return Method(text)
     if text.startswith("command="):
         return Method(text, outside=Program(text), limit_s=limit_s)
     if FORM.fullmatch(text) and "=" not in text.partition(".py")[0]:
-        return Method(text, outside=Pipeline(text), limit_s=limit_s)
+        return Method(text, outside=Pipeline(text, python), limit_s=limit_s)
     changes: dict[str, Any] = {}
     own: dict[str, str] = {}
     for part in text.split(","):
@@ -95,4 +98,4 @@ def parse_method(text: str, limit_s: float = 600.0) -> Method:
                 f"--method: found {part!r}; allowed are {', '.join(METHODS)}, KEY=VALUE of the table analysis, "
                 "path/file.py:name, module:name, engine=..., fit=..., command=..."
             )
-    return Method(text, changes, own, limit_s=limit_s)
+    return Method(text, changes, own, limit_s=limit_s, python=python)

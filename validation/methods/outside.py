@@ -15,12 +15,12 @@ import numpy as np
 import psutil
 
 from analysis.pipeline import Conclusion
-from analysis.result import AmountMap
 from instrument.files.native import open_scan
 from phantom import InputError
 
-from ..files import STANDARDS, read_map
+from ..files import STANDARDS
 from ..guests.guest import Guest, GuestError
+from ..results import Stated, read_result
 
 _SHOWN = ("scan.h5", "standards/LFP.txt", "standards/FP.txt", "charge.csv")
 _WORDS = 300  # of what a program said last
@@ -46,10 +46,11 @@ class Pipeline:
     """A function pipeline(scan_path, standards_paths, out_path); the second is {"LFP": path, "FP": path}."""
 
     text: str
+    python: str
 
     def check(self) -> None:
         """InputError for a function that cannot be loaded, or takes something else."""
-        with Guest(self.text) as guest:
+        with Guest(self.text, python=self.python) as guest:
             if guest.parameters and len(guest.parameters) != 3:
                 raise InputError(
                     f"{self.text}: takes {', '.join(guest.parameters)}; allowed as a method is (scan_path, standards_paths, "
@@ -58,7 +59,7 @@ class Pipeline:
 
     def __call__(self, folder: Path, limit_s: float) -> Conclusion:
         """Call it in its own process."""
-        with fresh(folder, self.text) as place, Guest(self.text, limit_s) as guest:
+        with fresh(folder, self.text) as place, Guest(self.text, limit_s, self.python) as guest:
             standards = {name: str(place / "standards" / f"{name}.txt") for name in STANDARDS}
             try:
                 guest(str(place / "scan.h5"), standards, str(place / "result.h5"))
@@ -138,19 +139,19 @@ def _digest(path: Path) -> bytes:
 
 def _concluded(place: Path, text: str) -> Conclusion:
     """The map that a method left in its folder, with nothing known of how it was made."""
-    if not (place / "result.h5").exists():
+    written = sorted(place.glob("result*"), key=lambda path: path.name != "result.h5")
+    if not written:
         raise MethodFailed(f"{text}: wrote no result.h5")
+    with open_scan(place / "scan.h5") as scan:
+        energies, pixel_um = scan.energies_eV, scan.pixel_um
+    # A file that does not say its voxel is taken to have the scan's.
+    stated = Stated() if written[0].suffix == ".h5" else Stated(voxel_um=pixel_um)
+    remarks = [f"made by {text}"]
     try:
-        found = _answer(read_map(place / "result.h5"))
+        found = read_result(written[0], stated, tell=lambda line: remarks.append(line.replace(f"{place}/", "")))
+        if not np.isfinite(found.phase_fraction).any():
+            raise InputError("no voxel has iron of 0.05 or more; allowed is a map with iron")
     except InputError as error:
         raise MethodFailed(f"{text}: its result cannot be read: {str(error).replace(f'{place}/', '')}") from error
-    with open_scan(place / "scan.h5") as scan:
-        energies = scan.energies_eV
     nothing = np.zeros((len(energies), 0))
-    return Conclusion(found, energies, nothing, {}, float("nan"), 0, 0, float("nan"), None, (f"made by {text}",))
-
-
-def _answer(found: AmountMap) -> AmountMap:
-    if not np.isfinite(found.phase_fraction).any():
-        raise InputError("no voxel has iron of 0.05 or more; allowed is a map with iron")
-    return found
+    return Conclusion(found, energies, nothing, {}, float("nan"), 0, 0, float("nan"), None, tuple(remarks))

@@ -16,10 +16,10 @@ Values = NDArray[np.float32]
 
 
 @contextmanager
-def own_steps(texts: dict[str, str], limit_s: float) -> Iterator[Own]:
+def own_steps(texts: dict[str, str], limit_s: float, python: str) -> Iterator[Own]:
     """The functions that `texts` {role: path/file.py:name} name, ready to be called. Raises InputError for one that cannot be."""
     with ExitStack() as stack:
-        guests = {role: stack.enter_context(Guest(text, limit_s)) for role, text in texts.items()}
+        guests = {role: stack.enter_context(Guest(text, limit_s, python)) for role, text in texts.items()}
         lock = threading.Lock()  # a guest answers one call at a time; ours come from several threads
 
         def engine(rays: Values, angles_rad: NDArray[Any], *, center_px: float, pixel_um: float) -> Values:

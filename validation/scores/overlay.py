@@ -13,6 +13,7 @@ from .grids import Array, average_onto, bounding_box, spatial_axes
 Values = NDArray[np.float32]
 
 _LARGEST_SHIFT = 3.0  # voxels
+_FIELDS_APART = 0.45  # of the larger: a result may be cut, but voxels wrong by two are no cut
 _SMALLEST = 7  # voxels along an axis, to find such a shift in
 
 
@@ -50,7 +51,7 @@ def overlay(truth: AmountMap, result: AmountMap) -> Overlay:
             f"score: volumes of {truth.shape} and {result.shape} voxels; allowed is {_SMALLEST} or more along each axis"
         )
     fields = [np.array([m.shape[axis] for axis in spatial]) * m.voxel_um for m in (truth, result)]
-    if np.any(np.abs(fields[0] - fields[1]) > 0.5 * np.maximum(*fields)):
+    if np.any(np.abs(fields[0] - fields[1]) > _FIELDS_APART * np.maximum(*fields)):
         raise InputError(
             f"score: fields of view differ: truth {fields[0].round(2)} um, result {fields[1].round(2)} um; "
             "state the result's voxel size with --voxel"
@@ -86,6 +87,8 @@ def _still(truth: AmountMap, found: AmountMap) -> tuple[Values, Values]:
 def _integer_shift(truth: Values, found: Values) -> NDArray[np.intp]:
     """Whole voxels along each axis by which the truth must move to lie on what was found."""
     reach, every = int(_LARGEST_SHIFT), tuple(range(truth.ndim))
+    if np.ptp(found) == 0:  # iron that is the same everywhere lies nowhere
+        return np.zeros(truth.ndim, np.intp)
     correlation = np.fft.irfftn(np.fft.rfftn(found) * np.fft.rfftn(truth).conj(), s=truth.shape, axes=every)
     index = np.arange(-reach, reach + 1)
     near = correlation[np.ix_(*[index] * truth.ndim)]

@@ -55,7 +55,9 @@ def parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("check", help="a function of yours held to the laws of its role")
     check.add_argument("function", metavar="FUNCTION", help="path/file.py:name or module:name")
-    check.add_argument("--as", dest="role", required=True, choices=("engine", "fit", "align"), help="the role it plays")
+    check.add_argument(
+        "--as", dest="role", required=True, choices=("engine", "fit", "align", "pipeline"), help="the role it plays"
+    )
     check.add_argument(
         "--except",
         dest="left_out",
@@ -65,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
     )
     check.add_argument("--examples", type=int, metavar="N", help="cases for each law (default: its own number)")
     check.add_argument("--seed", type=int, default=0, help="of the cases")
-    check.add_argument("--limit", type=float, default=10.0, metavar="S", help="seconds that one call may take")
+    check.add_argument("--limit", type=float, metavar="S", help="seconds that one call may take (default: 10, of a pipeline 60)")
 
     commands.add_parser("doctor", help="versions, engines, threads, memory, a short self-test")
     return whole

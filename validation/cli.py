@@ -206,11 +206,10 @@ def _score(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     from .check import check
 
-    if (arguments.examples is not None and arguments.examples < 1) or not 0 < arguments.limit <= 3600:
-        raise InputError(
-            f"check: found --examples {arguments.examples}, --limit {arguments.limit:g}; allowed is 1 or more, and 0 to 3600 s"
-        )
-    options = {"left_out": arguments.left_out, "examples": arguments.examples, "seed": arguments.seed, "limit_s": arguments.limit}
+    examples, limit_s = arguments.examples, arguments.limit
+    if (examples is not None and examples < 1) or (limit_s is not None and not 0 < limit_s <= 3600):
+        raise InputError(f"check: found --examples {examples}, --limit {limit_s}; allowed is 1 or more, and 0 to 3600 s")
+    options = {"left_out": arguments.left_out, "examples": examples, "seed": arguments.seed, "limit_s": limit_s}
     held = broken = 0
     for found in check(arguments.function, arguments.role, **options):
         if found.holds:

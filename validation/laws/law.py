@@ -100,7 +100,7 @@ def examine(function: Function, held: Law, *, seed_: int = 0, examples: int | No
     @given(case=held.cases)
     def trial(case: Any) -> None:
         nonlocal tried
-        if tried > held.shrinks:  # the smallest one yet has to do
+        if last and tried == held.shrinks:  # the smallest one yet has to do
             if case == last[0][0]:
                 raise last[0][1]
             return

@@ -44,7 +44,8 @@ class Frames:
 
     def of_counts(self, change: Callable[[Counts], Counts]) -> "Frames":
         """The same scan, its projections, flats and darks changed alike."""
-        return replace(self, **{name: change(getattr(self, name)) for name in ("projections", "flats", "darks")})
+        projections, flats, darks = (change(counts) for counts in (self.projections, self.flats, self.darks))
+        return replace(self, projections=projections, flats=flats, darks=darks)
 
     def energies_in_order(self, order: NDArray[np.intp]) -> "Frames":
         """The same energies, taken in another order."""
@@ -134,11 +135,12 @@ class Clouds:
         noise = np.random.default_rng([self.seed, 2, self.repeat])
 
         def counted(light: Array, frames: int) -> Counts:
-            light, level = (np.broadcast_to(part, (self.energies, frames, *shape[1:])) for part in (light, dark[:, None]))
-            if not self.photons:
-                return np.rint(level + _LIGHT_ADU * light).astype(np.uint16)
-            seen = noise.poisson(self.photons * light) * (_LIGHT_ADU / self.photons)
-            return np.rint(level + seen + noise.normal(0, _READING_ADU, seen.shape)).astype(np.uint16)
+            every = (self.energies, frames, *shape[1:])
+            seen = _LIGHT_ADU * np.broadcast_to(light, every)
+            if self.photons:
+                adu = _LIGHT_ADU / self.photons
+                seen = adu * noise.poisson(seen / adu) + noise.normal(0, _READING_ADU, every)
+            return np.asarray(np.rint(dark[:, None] + seen), np.uint16)
 
         # In this order: a sample's noise is then that of air in flats and darks.
         flats, darks = counted(bright[:, None], _FLATS), counted(np.zeros(shape)[:, None], _DARKS)

@@ -6,6 +6,7 @@ text, as a run leaves them (README, Files of a run). The result's voxels are the
 """
 
 import functools
+import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -74,13 +75,21 @@ def called(pipeline: Function, frames: Frames, folder: Path, place: Place | None
     for parent in (scan.parent, standards, result.parent):
         parent.mkdir(parents=True, exist_ok=True)
     paths = frames.write(scan, standards)
-    answer = pipeline(str(scan), paths, str(result))
+    try:
+        answer = pipeline(str(scan), paths, str(result))
+    except Broken as error:
+        raise Broken(_without(folder, error)) from error
     if answer is not None:
         raise Broken(f"answers with {type(answer).__name__}; allowed is None, the map in the file out_path")
     try:
         return _understood(read_map(result), result, frames)
     except InputError as error:
-        raise Broken(f"leaves no result: {str(error).replace(f'{folder}/', '')}") from error
+        raise Broken(f"leaves no result: {_without(folder, error)}") from error
+
+
+def _without(folder: Path, error: Exception) -> str:
+    """What an error says, without the temporary folder's name, which is another one each time."""
+    return str(error).replace(f"{folder}{os.sep}", "")
 
 
 def concluded(pipeline: Function, frames: Frames) -> Found:

@@ -31,8 +31,8 @@ from .scans import SPECIES, Clouds, Counts, Frames, clouds
 Array = NDArray[np.float64]
 
 _ROUNDING = 3e-3  # of the largest amount, between two maps of one pipeline that should be alike
-_TRUE = 0.05  # of the largest amount, rms, from the truth: room for any window on a filter and any grid of angles
-_PHASE = 0.05  # x, rms, where iron is above _FULL
+_TRUE = 0.02  # of the largest amount, rms, from the truth: three times what a Hann window, the widest in use, takes away
+_PHASE = 0.03  # x, rms, where iron is above _FULL: the same
 _FULL = 0.5
 _IRON = 0.3  # iron that is ten times its noise: a ratio to it is nearly normal
 _MASS = 0.02
@@ -145,7 +145,11 @@ def alike(
 
 
 def noises(**fixed: Any) -> st.SearchStrategy[Clouds]:
-    """Scans without noise and with that of a good exposure: what should be alike is so with any noise."""
+    """Scans without noise and with that of a good exposure, which makes none of them another scan.
+
+    Not for other views, or the same ones elsewhere: total variation by one-sided differences, or a weight that is judged by
+    some of the views, leaves other noise then, a third of it in ours, and that is no error.
+    """
     return clouds(photons=st.sampled_from([0.0, 1e4]), **fixed)
 
 
@@ -235,14 +239,14 @@ def does_not_mind_the_order_of_energies(pipeline: Function, case: Clouds) -> Non
     alike(pipeline, case, lambda frames: frames.energies_in_order(order), "energies in another order")
 
 
-@_law(noises(), examples=3)
+@_law(clouds(), examples=3)
 def does_not_mind_the_order_of_views(pipeline: Function, case: Clouds) -> None:
     """Views taken in another order, with their angles, are the same scan."""
     order = np.random.default_rng(case.seed).permutation(case.views)
     alike(pipeline, case, lambda frames: frames.views_in_order(order), "views in another order")
 
 
-@_law(st.tuples(noises(), st.lists(st.integers(1, 3), min_size=7, max_size=7)), examples=3)
+@_law(st.tuples(noises(), st.lists(st.sampled_from([2, 1, 3]), min_size=7, max_size=7)), examples=3)
 def does_not_mind_the_brightness(pipeline: Function, case: tuple[Clouds, list[int]]) -> None:
     """As many times the light at an energy, with and without the sample, is the same transmission."""
     one, factors = case
@@ -256,7 +260,7 @@ def does_not_mind_the_brightness(pipeline: Function, case: tuple[Clouds, list[in
     alike(pipeline, one, brighter, f"at {', '.join(map(str, factors[: one.energies]))} times the light")
 
 
-@_law(st.tuples(noises(), st.integers(-1500, 10_000)), examples=3)
+@_law(st.tuples(noises(), st.sampled_from([500, -1500, 10_000])), examples=3)
 def does_not_mind_the_dark(pipeline: Function, case: tuple[Clouds, int]) -> None:
     """As much more in all frames, those without light included, is the same transmission."""
     one, offset = case
@@ -271,7 +275,7 @@ def _digits(counts: Any) -> Counts:
     return np.asarray(np.rint(counts), np.uint16)
 
 
-@_law(noises(), examples=3)
+@_law(clouds(), examples=3)
 def turns_with_the_angles(pipeline: Function, case: Clouds) -> None:
     """Angles a quarter turn higher turn the map by a quarter: x becomes y."""
 
@@ -281,7 +285,7 @@ def turns_with_the_angles(pipeline: Function, case: Clouds) -> None:
     alike(pipeline, case, turned, "angles a quarter turn higher", lambda amounts: np.rot90(amounts, axes=(2, 3)))
 
 
-@_law(noises(), examples=3)
+@_law(clouds(), examples=3)
 def turns_over_with_the_rows(pipeline: Function, case: Clouds) -> None:
     """Frames upside down give the map upside down."""
 
@@ -344,7 +348,7 @@ def finds_no_iron_in_air(pipeline: Function, case: Clouds) -> None:
 @_law(noises(), examples=3, needs="slicewise")
 def contains_a_dead_pixel(pipeline: Function, case: Clouds) -> None:
     """A pixel that sees no light in any frame changes no other slice."""
-    frames, pixel = case.frames(), (slice(None), slice(None), 1, case.seed % case.columns)
+    frames, pixel = case.frames(), (slice(None), slice(None), 1, case.columns // 2 - case.seed % 3)
 
     def dead(counts: Counts) -> Counts:
         changed = counts.copy()
@@ -367,7 +371,7 @@ def contains_a_struck_pixel(pipeline: Function, case: Clouds) -> None:
     close(other[:, others], one[:, others], _ROUNDING * largest(one), "slices beside one with a struck pixel")
 
 
-@_law(clouds(rows=st.just(24), photons=st.just(1e4)), examples=3, needs="linear", false_alarms=6 * _RARE)
+@_law(clouds(rows=st.just(80), photons=st.just(1e4)), examples=3, needs="linear", false_alarms=6 * _RARE)
 def has_no_bias_from_noise(pipeline: Function, case: Clouds) -> None:
     """Noise in air is as often negative as positive: neither a transmission above 1 nor an amount below 0 is cut off."""
     quarter = case.columns // 4

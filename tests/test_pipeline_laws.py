@@ -225,6 +225,7 @@ BROKEN = {
         "leaves a result",
     ),
     "no phase fraction": (of_file(lambda file: file.pop("phase_fraction") and None), "leaves a result"),
+    "one sigma for all": (of_map(lambda found: {"amounts_sigma": found.amounts_sigma[:1]}), "leaves a result"),
     "x of air": (
         of_file(lambda file: file["phase_fraction"].write_direct(np.zeros(file["iron"].shape, np.float32))),
         "leaves a result",

@@ -64,7 +64,9 @@ def parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("check", help="a function of yours held to the laws of its role")
     check.add_argument("function", metavar="FUNCTION", help="path/file.py:name or module:name")
-    check.add_argument("--as", dest="role", required=True, choices=("engine", "fit", "align"), help="the role it plays")
+    check.add_argument(
+        "--as", dest="role", required=True, choices=("engine", "fit", "align", "pipeline"), help="the role it plays"
+    )
     check.add_argument(
         "--except",
         dest="left_out",
@@ -74,14 +76,15 @@ def parser() -> argparse.ArgumentParser:
     )
     check.add_argument("--examples", type=int, metavar="N", help="cases for each law (default: its own number)")
     check.add_argument("--seed", type=int, default=0, help="of the cases")
-    _guest_arguments(check, 10.0)
+    _guest_arguments(check, None)
 
     commands.add_parser("doctor", help="versions, engines, threads, memory, a short self-test")
     return whole
 
 
-def _guest_arguments(parser: argparse.ArgumentParser, limit_s: float) -> None:
-    what = "seconds that one call of a user's function or program may take"
+def _guest_arguments(parser: argparse.ArgumentParser, limit_s: float | None) -> None:
+    default = f"{limit_s:g}" if limit_s else "10, of a pipeline 60"
+    what = f"seconds that one call of a user's function or program may take (default: {default})"
     parser.add_argument("--limit", type=float, default=limit_s, metavar="S", help=what)
     parser.add_argument("--python", default=sys.executable, metavar="PATH", help="interpreter for a user's functions")
 

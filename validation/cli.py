@@ -250,7 +250,7 @@ def _check(arguments: argparse.Namespace) -> int:
         "left_out": arguments.left_out,
         "examples": arguments.examples,
         "seed": arguments.seed,
-        "limit_s": _limit(arguments),
+        "limit_s": None if arguments.limit is None else _limit(arguments),
         "python": _python(arguments),
     }
     held = broken = 0

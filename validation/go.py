@@ -47,9 +47,9 @@ def decide(found: Calibration, wanted: float) -> Decision:
             times = noise / (wanted**2 - rest)
             voxel = found.study.scan.pixel_um * times ** (1 / 4)
             cure = (
-                f"About {times:.3g} times the photons would do, {times * dose:.3g} MGy and up to {times * hours:.2g} h; or voxels of "
-                f"{voxel * 1000:.0f} nm instead of {found.study.scan.pixel_um * 1000:.0f} nm at the same dose (noise of a voxel goes "
-                "with its size to the power -2 in a filtered backprojection)."
+                f"About {times:.3g} times the photons would do, {times * dose:.3g} MGy and up to {times * hours:.2g} h; or "
+                f"voxels of {voxel * 1000:.0f} nm instead of {found.study.scan.pixel_um * 1000:.0f} nm at the same dose "
+                "(a voxel's noise goes with its size to the power -2 in a filtered backprojection)."
             )
     if dose > limit:
         reasons.append(f"the dose is {dose_in_words(dose, found.study)}")

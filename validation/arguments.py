@@ -62,6 +62,15 @@ def parser() -> argparse.ArgumentParser:
     _guest_arguments(compare, 600.0)
     compare.add_argument("--threads", type=int, help="worker threads (default: all cores); results do not depend on it")
 
+    calibrate = commands.add_parser("calibrate", help="whether sigma can be trusted, over many scans; go or no go")
+    _study_arguments(calibrate)
+    calibrate.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder of the page (default calibration-NAME)")
+    calibrate.add_argument("--seeds", type=int, default=8, metavar="N", help="scans, of as many seeds from the study's on")
+    calibrate.add_argument("--sigma", type=float, metavar="S", help="wanted rms error of x in a voxel: go or no go")
+    calibrate.add_argument("--method", metavar="METHOD", help=METHOD)
+    _guest_arguments(calibrate, 600.0)
+    calibrate.add_argument("--threads", type=int, help="worker threads (default: all cores); results do not depend on it")
+
     check = commands.add_parser("check", help="a function of yours held to the laws of its role")
     check.add_argument("function", metavar="FUNCTION", help="path/file.py:name or module:name")
     check.add_argument(

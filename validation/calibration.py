@@ -51,12 +51,17 @@ class Calibration:
         return low <= self.scores["pull_std"].mean <= high and abs(self.scores["pull_mean"].mean) <= _BIAS
 
     @property
+    def is_bold(self) -> bool:
+        """Whether errors are larger than sigma says."""
+        return self.scores["pull_std"].mean > _HONEST[1]
+
+    @property
     def sentence(self) -> str:
         """The verdict on sigma, in words."""
         width, bias = self.scores["pull_std"], self.scores["pull_mean"]
         told = f"errors are {width.mean:.3f} ± {width.half_width:.3f} of the stated sigma (95 %, {width.count} scans)"
         low, high = _HONEST
-        if width.mean > high:
+        if self.is_bold:
             verdict = f"Sigma is too small: {told}; multiply it by {width.mean:.2f}"
         elif width.mean < low:
             verdict = f"Sigma is too large, so cautious: {told}; multiply it by {width.mean:.2f}"

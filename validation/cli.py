@@ -291,6 +291,32 @@ def _compare(arguments: argparse.Namespace) -> int:
     return NOT_HELD if found.failures else DONE
 
 
+def _calibrate(arguments: argparse.Namespace) -> int:
+    from .calibration import calibrate
+    from .calibration_report import render
+    from .go import decide
+    from .methods import parse_method
+    from .progress import Reporter
+    from .staging import whole_text
+
+    study = _load(arguments)
+    if arguments.sigma is not None and not 0 < arguments.sigma < 1:
+        raise InputError(f"--sigma: found {arguments.sigma:g}; allowed is an rms error of x, above 0 and below 1")
+    method = parse_method(arguments.method or "", _limit(arguments), _python(arguments))
+    with Reporter(("replicate",)) as progress:
+        found = calibrate(study, method, arguments.seeds, threads=_threads(arguments.threads), progress=progress)
+    decision = None if arguments.sigma is None else decide(found, arguments.sigma)
+    folder = arguments.output or Path(f"calibration-{study.name}")
+    plain = found.as_dict() | ({} if decision is None else {"decision": decision.as_dict()})
+    whole_text(folder / "calibration.json", json.dumps(plain, indent=1, allow_nan=False) + "\n")
+    whole_text(folder / "calibration.html", render(found, decision))
+    print(f"\n{study.name}, {len(found.seeds)} scans: {found.sentence}")
+    for line in [] if decision is None else decision.lines:
+        print(line)
+    print(f"  page: {folder / 'calibration.html'}")
+    return DONE if decision is None or decision.is_go else NOT_HELD
+
+
 def _doctor(arguments: argparse.Namespace) -> int:
     from .doctor import examine
 
@@ -305,6 +331,7 @@ _COMMANDS = {
     "score": _score,
     "check": _check,
     "compare": _compare,
+    "calibrate": _calibrate,
     "doctor": _doctor,
 }
 

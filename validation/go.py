@@ -1,6 +1,7 @@
 """Go or no go: whether a planned scan reaches a wanted sigma, at what dose and time, and what stands in its way."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from .calibration import Calibration
 from .verdict import dose_in_words
@@ -8,7 +9,7 @@ from .verdict import dose_in_words
 
 @dataclass(frozen=True)
 class Decision:
-    """`reasons` are sentences; without any it is go."""
+    """`reasons` against it are sentences; without any it is go. `remarks` are for those who go."""
 
     wanted: float
     reached: float
@@ -16,7 +17,20 @@ class Decision:
     hours: float
     dominant: str
     reasons: tuple[str, ...]
+    remarks: tuple[str, ...]
     cure: str
+
+    @property
+    def lines(self) -> list[str]:
+        """What a person is told."""
+        word = "GO" if self.is_go else "NO GO"
+        error = f"rms error of x up to {self.reached:.3g} of {self.wanted:g} wanted"
+        head = f"{word}: {error}, {self.dose_MGy:.3g} MGy, {self.hours:.2g} h; dominant error: {self.dominant}"
+        return [head, *(f"  {reason}" for reason in (*self.reasons, *self.remarks)), *filter(None, [self.cure])]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"is_go": self.is_go} | asdict(self)
 
     @property
     def is_go(self) -> bool:
@@ -53,6 +67,7 @@ def decide(found: Calibration, wanted: float) -> Decision:
             )
     if dose > limit:
         reasons.append(f"the dose is {dose_in_words(dose, found.study)}")
-    if not found.is_honest:
-        reasons.append(f"sigma cannot be taken as it is. {found.sentence}")
-    return Decision(wanted, reached, dose, hours, dominant, tuple(reasons), cure)
+    if found.is_bold:
+        reasons.append("sigma is too small: a map would look better than it is")
+    remarks = [] if found.is_honest or found.is_bold else ["sigma is not to be taken as it is"]
+    return Decision(wanted, reached, dose, hours, dominant, tuple(reasons), tuple(remarks), cure)

@@ -13,33 +13,13 @@ from . import figures
 from .budget import Budget
 from .budget_figure import budget_figure
 from .findings import section
+from .page import page
 from .replicates import Estimate
 from .score_names import MEANING
 from .scores import Overlay, interior
 from .study import Study
 from .study_text import study_toml
 from .verdict import dose_in_words, megagray, windowed
-
-_CSS = """
-:root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #1b1f23; background: #fff; margin: 0 auto; max-width: 1100px; padding: 1rem; }
-h1 { font-size: 1.5rem; margin: .2rem 0; } h2 { font-size: 1.15rem; margin: 1.6rem 0 .4rem; border-bottom: 1px solid #d0d7de; }
-.verdict { background: #eef6f5; border-left: 5px solid #21918c; padding: .7rem 1rem; font-size: 1.05rem; }
-.sub { color: #57606a; margin: 0 0 .8rem; }
-.numbers { display: flex; flex-wrap: wrap; gap: .6rem; margin: 1rem 0; }
-.numbers div { border: 1px solid #d0d7de; border-radius: 6px; padding: .4rem .8rem; flex: 1 1 150px; }
-.numbers b { display: block; font-size: 1.25rem; } .numbers span { color: #57606a; font-size: .85rem; }
-img { max-width: 100%; height: auto; } figure { margin: .5rem 0; } figcaption { color: #57606a; font-size: .9rem; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; }
-th, td { text-align: left; padding: .15rem .8rem .15rem 0; border-bottom: 1px solid #eaeef2; vertical-align: top; }
-td.n { text-align: right; font-variant-numeric: tabular-nums; }
-@media (max-width: 600px) {
-  figure { overflow-x: auto; } figure img { max-width: none; width: 820px; } figcaption { max-width: 90vw; }
-  tr { display: grid; grid-template-columns: 1fr auto; border-bottom: 1px solid #eaeef2; }
-  th, td { border: none; } td:nth-child(3) { grid-column: 1 / -1; color: #57606a; } th:nth-child(3) { display: none; }
-}
-pre { background: #f6f8fa; padding: .8rem; overflow-x: auto; font-size: .8rem; }
-"""
 
 
 def render(
@@ -81,11 +61,7 @@ def render(
     unit = pair.result.voxel_um ** (2 if series else 3)
     held = [float((volume[-1] if series else volume).sum()) * unit for volume in (pair.truth.amounts[fp], pair.truth.iron)]
     views = f"{scan.angles} repeats at {scan.first_angle_deg:g}°" if series else f"{scan.angles} views"
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>txm-twin: {html.escape(study.name)}, seed {study.seed}</title><style>{_CSS}</style></head><body>
-<h1>txm-twin: {html.escape(study.name)}, seed {study.seed}</h1>
-<p class="sub">{html.escape(study.description)}</p>
+    body = f"""<p class="sub">{html.escape(study.description)}</p>
 <p class="verdict">{html.escape(sentence)}</p>
 <div class="numbers">{"".join(f"<div><b>{html.escape(v)}</b><span>{html.escape(t)}</span></div>" for v, t in cards)}</div>
 <h2>Phase fraction: truth, recovered, error</h2>
@@ -117,24 +93,23 @@ per energy, open beam. Dose: <b>{dose}</b>. FP holds {held[0]:.2f} of
     }</table></div>
 <h2>The study, resolved</h2><details><summary>study.toml (runs again as it is)</summary>
 <pre>{html.escape(study_toml(study))}</pre></details>
-</body></html>
 """
+    return page(_title(study), body)
+
+
+def _title(study: Study) -> str:
+    return f"txm-twin: {study.name}, seed {study.seed}"
 
 
 def render_failure(study: Study, scores: dict[str, Any], sentence: str) -> str:
     """The page of a run whose method gave no map."""
-    title = f"txm-twin: {html.escape(study.name)}, seed {study.seed}"
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title><style>{_CSS}</style></head><body>
-<h1>{title}</h1>
-<p class="sub">{html.escape(study.description)}</p>
+    body = f"""<p class="sub">{html.escape(study.description)}</p>
 <p class="verdict">{html.escape(sentence)}</p>
 <p>Scan, standards and truth are in this folder. {html.escape(dose_in_words(scores["dose_MGy"], study))}.</p>
 <h2>The study, resolved</h2><details><summary>study.toml (runs again as it is)</summary>
 <pre>{html.escape(study_toml(study))}</pre></details>
-</body></html>
 """
+    return page(_title(study), body)
 
 
 def budget_section(costs: Budget | None) -> str:

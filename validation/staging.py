@@ -69,6 +69,17 @@ def staging(folder: Path) -> Iterator[Path]:
                 parent.rmdir()
 
 
+def whole_text(path: Path, text: str) -> None:
+    """A text file that appears whole or not at all, in a folder that is made. Raises InputError where it cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
+            file.write(text)
+        os.replace(file.name, path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another folder with -o") from error
+
+
 def _ours(folder: Path) -> list[Path]:
     """What an earlier run left in a folder."""
     return [path for name in _NAMES for path in folder.glob(name)]

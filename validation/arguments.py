@@ -71,6 +71,15 @@ def parser() -> argparse.ArgumentParser:
     _guest_arguments(calibrate, 600.0)
     calibrate.add_argument("--threads", type=int, help="worker threads (default: all cores); results do not depend on it")
 
+    baseline = commands.add_parser("baseline", help="store scores; later, what changed beyond noise")
+    baseline.add_argument("file", type=Path, metavar="FILE", help="the baseline: made where it is not there, else compared with")
+    baseline.add_argument("--study", help="a TOML file or a built-in study (default: default)")
+    _setting_arguments(baseline)
+    baseline.add_argument("--method", metavar="METHOD", help=METHOD)
+    baseline.add_argument("--seeds", type=int, default=5, metavar="N", help="scans, of as many seeds from the study's on")
+    baseline.add_argument("--renew", action="store_true", help="make it again")
+    baseline.add_argument("--threads", type=int, help="worker threads (default: all cores); results do not depend on it")
+
     check = commands.add_parser("check", help="a function of yours held to the laws of its role")
     check.add_argument("function", metavar="FUNCTION", help="path/file.py:name or module:name")
     check.add_argument(

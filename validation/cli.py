@@ -317,6 +317,36 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     return DONE if decision is None or decision.is_go else NOT_HELD
 
 
+def _baseline(arguments: argparse.Namespace) -> int:
+    from .baseline import compare_with, lines, load, measure, save
+    from .methods import parse_method
+    from .progress import Reporter
+    from .study import digest
+
+    path, threads = arguments.file, _threads(arguments.threads)
+    given = arguments.study is not None or arguments.set or arguments.seed is not None or arguments.method is not None
+    new = arguments.renew or not path.exists()
+    before = None if new else load(path)
+    arguments.study = arguments.study or "default"
+    study = _load(arguments) if new or given else None
+    if before is not None and study is not None:
+        asked = (digest(study), study.seed, arguments.method or "")
+        if asked != (digest(before.study), before.study.seed, before.method):
+            raise InputError(f"{path}: was made of another study, seed or method; allowed is to leave them out, or --renew")
+    with Reporter(("replicate",)) as progress:
+        if before is not None:
+            found = compare_with(before, threads=threads, progress=progress)
+            print(f"\n{before.study.name}, seeds {before.seeds[0]} to {before.seeds[-1]}, against {path}")
+            print("\n".join(lines(found)))
+            return DONE if all(one.holds for one in found) else NOT_HELD
+        assert study is not None
+        seeds = tuple(range(study.seed, study.seed + _at_least_one("--seeds", arguments.seeds)))
+        stored = measure(study, parse_method(arguments.method or ""), seeds, threads=threads, progress=progress)
+    save(path, stored)
+    print(f"\n{study.name}, {len(seeds)} seeds: scores stored in {path}")
+    return DONE
+
+
 def _doctor(arguments: argparse.Namespace) -> int:
     from .doctor import examine
 
@@ -332,6 +362,7 @@ _COMMANDS = {
     "check": _check,
     "compare": _compare,
     "calibrate": _calibrate,
+    "baseline": _baseline,
     "doctor": _doctor,
 }
 

@@ -70,7 +70,7 @@ def run(
             if budget_seeds:
                 costs = budget(study, method=method, seeds=budget_seeds, threads=threads, progress=progress)
                 (place / "budget.json").write_text(json.dumps(costs.as_dict(), indent=1, allow_nan=False) + "\n")
-            sentence = verdict(scores, study, costs)
+            sentence = verdict(scores, study, costs, ours=method.is_ours)
         if progress:
             progress("score", 1, 1)
 

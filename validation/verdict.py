@@ -34,7 +34,7 @@ def windowed(study: Study) -> bool:
 
 
 def verdict(scores: dict[str, Any], study: Study, costs: Budget | None = None, *, ours: bool = True) -> str:
-    """What limits the map and what to change next; and, where there is a budget, what cost most. `ours`: no user's part made it."""
+    """What limits the map and what to change next; and, where there is a budget, what cost most. `ours`: no user's part."""
     return limit(scores, study, ours=ours) + ("" if costs is None else f" {costliest(costs)}")
 
 
@@ -81,7 +81,8 @@ def limit(scores: dict[str, Any], study: Study, *, ours: bool = True) -> str:
     biases = [scores["phase_bias_interior_LFP"], scores["phase_bias_interior_FP"]]
     largest = max((bias for bias in biases if bias is not None), key=abs, default=0.0)
     if abs(largest) > _TELLING_BIAS:
-        rmse += f" with a mean error of {largest:+.3f} in {'core' if largest == biases[0] else 'shell'} (check {suspects(study, ours=ours)})"
+        where = "core" if largest == biases[0] else "shell"
+        rmse += f" with a mean error of {largest:+.3f} in {where} (check {suspects(study, ours=ours)})"
     if worst == "noise":
         dose = scores["dose_MGy"]
         better = max(total - 0.75 * noise, 0.25 * total) ** 0.5

@@ -9,9 +9,9 @@ difference is the method's less that of `image`, ± half of its 95 % interval.
 import argparse
 from pathlib import Path
 
-from validation.compare import compare
 from validation.files import versions
 from validation.methods import parse_method
+from validation.replicates.compare import compare
 from validation.study import load_study
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"

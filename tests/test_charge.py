@@ -238,7 +238,7 @@ def test_scores_are_null_where_nothing_can_be_said():
 
 def test_a_record_too_short_for_a_plateau_says_so():
     from validation.further_scores import charge_scores
-    from validation.report import _charge_words
+    from validation.pages.report import _charge_words
 
     assert _charge_words(charge_scores(straight(n=5), ball(noise=0.1), 60.0)) == "The record is too short for a plateau."
     unknown = _charge_words(charge_scores(straight(), dataclasses.replace(ball(), phase_fraction_sigma=None), 60.0))

@@ -21,7 +21,7 @@ from instrument.progress import Progress
 from phantom import InputError
 
 from .files import write_map
-from .findings import aligned, repairs
+from .pages.findings import aligned, repairs
 from .study import explain, spectrum_path
 
 

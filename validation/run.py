@@ -9,11 +9,11 @@ from typing import Any
 from analysis.reconstruct.engines import check_tomopy
 from instrument.progress import Progress
 
-from .budget import budget
 from .files import write_map
 from .further_scores import halves_um
 from .loop import known_scores, laid_over, map_scores, record_into
 from .methods import Method, MethodFailed
+from .replicates.budget import budget
 from .score_names import MEANING
 from .staging import staging
 from .study import Study
@@ -44,7 +44,7 @@ def run(
 
     A user's method that gives no map leaves scan, truth and null scores. Raises InputError for what cannot be run.
     """
-    from .report import render, render_failure
+    from .pages.report import render, render_failure
 
     start = time.perf_counter()
     method = method or Method("")

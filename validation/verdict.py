@@ -4,7 +4,7 @@ from typing import Any
 
 from instrument.optics import point_width_um
 
-from .budget import Budget
+from .replicates.budget import Budget
 from .study import Study
 
 # Beyond what the ratio's own bias at low counts explains.

@@ -16,14 +16,14 @@ from typing import Any
 from instrument.progress import Progress
 from phantom import InputError
 
+from ..loop import laid_over, record_into
+from ..methods import Method, MethodFailed
+from ..projection import build_sample
+from ..scores import compare
+from ..scores.errors import phase_rmse
+from ..study import Study
 from .effects import EFFECTS, Effect, effects_of, without
-from .loop import laid_over, record_into
-from .methods import Method, MethodFailed
-from .projection import build_sample
-from .replicates import Estimate, estimate
-from .scores import compare
-from .scores.errors import phase_rmse
-from .study import Study
+from .replicate import Estimate, estimate
 
 _PAIRS_OF = 3  # the costliest effects, whose pairs are added, too
 

@@ -15,7 +15,7 @@ from validation.replicates.compare import compare
 from validation.study import load_study
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-OURS = ["image", "projection", "joint", "engine=tv"]
+OURS = ["image", "projection", "joint"]
 THEIRS = {
     "scikit-image iradon": f"engine={EXAMPLES / 'skimage_iradon.py'}:engine",
     "algotom fbp": f"engine={EXAMPLES / 'algotom_fbp.py'}:engine",

@@ -7,6 +7,7 @@ tells how far effects meet in threes.
 """
 
 import itertools
+import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -101,12 +102,13 @@ def budget(
     if not effects:
         raise InputError(f"run --budget: {study.name} has no effects to count; allowed is a study with one of: {_names(EFFECTS)}")
     numbers = tuple(range(study.seed, study.seed + seeds))
-    count = seeds * len(_first_sets(effects))
+    pairs = math.comb(_PAIRS_OF, 2) if len(effects) > _PAIRS_OF else 0  # of fewer, pairs are all but one, or all
+    count = seeds * (len(_first_sets(effects)) + pairs)
     done = itertools.count(1)
 
     def told() -> None:
         if progress:
-            progress("budget", min(next(done), count), count)
+            progress("budget", next(done), count)
 
     samples = {seed: build_sample(replace(study, seed=seed), threads) for seed in numbers}
 

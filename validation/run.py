@@ -73,10 +73,12 @@ def run(
                 try:
                     costs = budget(study, method=method, seeds=budget_seeds, threads=threads, progress=progress)
                 except MethodFailed as failure:
-                    missing = f" No budget: {failure}"
+                    missing = f"No budget: {failure}"
                 else:
                     (place / "budget.json").write_text(json.dumps(costs.as_dict(), indent=1, allow_nan=False) + "\n")
-            sentence = verdict(scores, study, costs, ours=method.is_ours) + missing
+            sentence = " ".join(
+                filter(None, [verdict(scores, study, ours=method.is_ours), costs.sentence if costs else "", missing])
+            )
         if progress:
             progress("score", 1, 1)
 

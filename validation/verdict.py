@@ -4,7 +4,6 @@ from typing import Any
 
 from instrument.optics import point_width_um
 
-from .replicates.budget import Budget
 from .study import Study
 
 # Beyond what the ratio's own bias at low counts explains.
@@ -33,19 +32,6 @@ def windowed(study: Study) -> bool:
     return study.scan.kind == "tomography" and made.method != "joint" and filtered
 
 
-def verdict(scores: dict[str, Any], study: Study, costs: Budget | None = None, *, ours: bool = True) -> str:
-    """What limits the map and what to change next; and, where there is a budget, what cost most. `ours`: no user's part."""
-    return limit(scores, study, ours=ours) + ("" if costs is None else f" {costliest(costs)}")
-
-
-def costliest(costs: Budget) -> str:
-    """The budget's largest parts in a sentence."""
-    parts = [("what is left without any effect", costs.base.mean), *((part.effect.name, part.cost.mean) for part in costs.parts)]
-    parts.sort(key=lambda part: -part[1])
-    told = [f"{name} {100 * cost / costs.total.mean:.0f} %" for name, cost in parts[:4] if cost > 0.005 * costs.total.mean]
-    return f"By the error budget: {', '.join(told)} of the squared error."
-
-
 def suspects(study: Study, *, ours: bool = True) -> str:
     """Where an error may come from that all voxels share: of a method that weighs or smooths, first from that."""
     made = study.analysis
@@ -58,11 +44,11 @@ def suspects(study: Study, *, ours: bool = True) -> str:
     return "standards, energy scale and alignment"
 
 
-def limit(scores: dict[str, Any], study: Study, *, ours: bool = True) -> str:
+def verdict(scores: dict[str, Any], study: Study, *, ours: bool = True) -> str:
     """Noise, systematic error or edges: the largest part of the mean squared error of x, and its cure.
 
     Noise is sigma^2 as the analysis states it, systematic error what the interior has beyond it, edges
-    what the whole particle has beyond its interior.
+    what the whole particle has beyond its interior. `ours`: no user's part made the map.
     """
     total = scores["phase_rmse"] ** 2
     inside, sigma = scores["phase_rmse_interior"], scores["phase_sigma_interior"]

@@ -64,6 +64,14 @@ class Budget:
         """Base and costs over the total; 1 where effects meet in pairs at most."""
         return self.explained.mean / self.total.mean
 
+    @property
+    def sentence(self) -> str:
+        """What costs most."""
+        parts = [("what is left without any effect", self.base.mean), *((one.effect.name, one.cost.mean) for one in self.parts)]
+        shares = sorted(((name, cost / self.total.mean) for name, cost in parts), key=lambda part: -part[1])
+        told = [f"{name} {100 * share:.0f} %" for name, share in shares[:4] if share > 0.005]
+        return f"By the error budget: {', '.join(told)} of the squared error."
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as budget.json; errors are standard errors over the seeds, None for one seed."""
 

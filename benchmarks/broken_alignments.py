@@ -60,12 +60,11 @@ def carried():
 
 def correlated(stack, energies_eV):
     """The peak of the plain correlation with the middle image."""
+    shape = stack.shape[1:]
     spectra = np.fft.rfft2(stack.astype(float))
-    lags = []
-    for spectrum in spectra:
-        lag = np.unravel_index(np.argmax(np.fft.irfft2(spectrum * spectra[len(spectra) // 2].conj(), stack.shape[1:])), stack.shape[1:])
-        lags.append([k - n if k > n // 2 else k for k, n in zip(lag, stack.shape[1:], strict=True)])
-    return np.array(lags, float)
+    powers = np.fft.irfft2(spectra * spectra[len(stack) // 2].conj(), shape).reshape(len(stack), -1)
+    lags = np.stack(np.unravel_index(powers.argmax(axis=1), shape), axis=1)
+    return np.where(lags > np.array(shape) // 2, lags - shape, lags).astype(float)
 
 
 def by_edges(stack, energies_eV):
@@ -81,13 +80,17 @@ def energies(name, says, function, source=""):
 
 
 ALIGNMENTS = [
-    views("the other way", "shifts that would undo, not those that were", of_shifts(np.negative), "starfish #2005"),
+    views("the other way", "shifts that would undo", of_shifts(np.negative), "starfish #2005"),
     views("columns first", "rows and columns swapped", of_shifts(lambda s: s[:, ::-1]), "NANSEN pull 141"),
     views("whole pixels", "no part of a pixel", of_shifts(np.round)),
     views("drawn to whole pixels", "up to a tenth of a pixel", of_shifts(locked)),
     views("a tenth short", "stopped before the end", of_shifts(lambda s: 0.9 * s)),
     views("modulo the size", "a negative shift is a large one", modulo, "scikit-image #6604"),
-    views("from image to image", "shifts against the image before, not summed", of_shifts(lambda s: np.diff(s, axis=0, prepend=s[:1]))),
+    views(
+        "from image to image",
+        "against the one before, not summed",
+        of_shifts(lambda s: np.diff(s, axis=0, prepend=s[:1])),
+    ),
     views("added up", "what each pass finds is added to all of before", of_shifts(lambda s: 1.5 * s), "suite2p #792"),
     views("drift at odd sizes", "the middle of odd sizes is half a pixel off", rolling_at_odd, "Suite2P #38"),
     views("last forgotten", "the last image has no shift", of_shifts(without_last)),
@@ -96,10 +99,9 @@ ALIGNMENTS = [
     views("columns only", "rows are not looked at", of_shifts(lambda s: s * [0, 1])),
     views("transmission", "light is aligned, not depth", of_views(lambda stack: np.exp(-stack)), "mantidimaging pull 1476"),
     views("degrees", "radians are given where degrees are wanted", of_angles(np.rad2deg)),
-    views("the other hand", "angles the other way", of_angles(np.negative), "warp #173"),
     views("in order of angle", "shifts come in another order than images", in_order),
     views("a memory", "half of the answer before", carried()),
-    energies("the other way", "shifts that would undo, not those that were", of_shifts(np.negative, align_energies), "starfish #2005"),
+    energies("the other way", "shifts that would undo", of_shifts(np.negative, align_energies), "starfish #2005"),
     energies("columns first", "rows and columns swapped", of_shifts(lambda s: s[:, ::-1], align_energies), "NANSEN pull 141"),
     energies("plain correlation", "contrast that changes draws images along", correlated, "scikit-image #5459"),
     energies("edges in whole pixels", "no part of a pixel", by_edges),

@@ -69,7 +69,7 @@ def normalized(mu, sigma, energies, standards):
 
 def without_worst(mu, sigma, energies, standards):
     """The energy that fits worst in a voxel is left out as an outlier; sigma is that of all."""
-    amounts, honest = fit(mu, sigma, energies, standards)
+    honest = fit(mu, sigma, energies, standards)[1]
     design = design_matrix(standards, energies, "constant")
     weights = 1 / np.nanmean(sigma, axis=1)[:, None]
     full = np.where(np.isnan(mu), 0, mu) * weights
@@ -115,6 +115,28 @@ def weighed_in_place(mu, sigma, energies, standards):
     return fit(mu * sigma, sigma, energies, standards)
 
 
+def last_off(standards, energies):
+    return standards[:, [*range(len(energies) - 1), -2]]
+
+
+def by_weight(standards, energies):
+    """FP is 4.6 % lighter for the iron it holds."""
+    return standards * np.array([1, 1.046, 1])[: len(standards), None]
+
+
+def again(design, sigma, chi2, honest):
+    return honest * sigma.mean(axis=0)
+
+
+def with_weights(power):
+    """(D^T W D)^-1 with the weights 1 / sigma**power of each voxel."""
+    return saying(lambda design, sigma, chi2, honest: spread(design, sigma ** -float(power), len(honest)))
+
+
+def typical(amounts, sigma):
+    return amounts, np.broadcast_to(np.nanmean(sigma, axis=1, keepdims=True), sigma.shape)
+
+
 def broken(name, says, function, source=""):
     return Mutant(name, says, "fit", function, source)
 
@@ -123,14 +145,26 @@ FITS = [
     # amounts
     broken("swapped", "amounts of the one standard are given to the other", of_answer(lambda a, s: (a[::-1], s[::-1]))),
     broken("one energy off", "standards are one energy late", of_standards(lambda s, e: np.roll(s, 1, axis=1))),
-    broken("last energy off", "the last energy has the standard of the one before", of_standards(lambda s, e: s[:, [*range(len(e) - 1), -2]])),
+    broken(
+        "last energy off",
+        "the last energy has the one before's",
+        of_standards(last_off),
+    ),
     broken("a quarter eV off", "standards are taken 0.25 eV too high", shifted(0.25)),
-    broken("energies unsorted", "standards are put in order of energy, spectra are not", of_standards(lambda s, e: s[:, np.argsort(e)])),
+    broken(
+        "energies unsorted",
+        "standards are sorted, spectra are not",
+        of_standards(lambda s, e: s[:, np.argsort(e)]),
+    ),
     broken("standards of the first call", "a fit is set up once", remembering()),
     broken("no background", "matter without iron counts as iron", functools.partial(fit, background="none")),
     broken("full of iron", "amounts sum to one", functools.partial(fit, constraint="sum-one")),
     broken("normalized", "each voxel's spectrum is scaled to a full step", normalized),
-    broken("by weight", "FP's amount is by its own density of iron", of_standards(lambda s, e: s * np.array([1, 1.046, 1])[: len(s), None])),
+    broken(
+        "by weight",
+        "FP's amount is by its own density of iron",
+        of_standards(by_weight),
+    ),
     broken("gain of 1 %", "amounts are 1 % large", of_answer(lambda a, s: (1.01 * a, 1.01 * s))),
     broken("negatives cut", "amounts below zero are set to it", of_answer(lambda a, s: (np.maximum(a, 0), s))),
     broken("at most full", "amounts above one are set to it", of_answer(lambda a, s: (np.minimum(a, 1), s))),
@@ -150,14 +184,32 @@ FITS = [
     broken("sigma of one", "no weights, no sigma", of_answer(lambda a, s: (a, np.ones_like(s)))),
     broken("sigma swapped", "that of the other standard", of_answer(lambda a, s: (a, s[::-1]))),
     broken("variance", "the root is forgotten", of_answer(lambda a, s: (a, s**2))),
-    broken("sigma counted again", "that of the data multiplies that of the fit", saying(lambda d, s, c, h: h * s.mean(axis=0)), "LsqFit.jl #103"),
-    broken("weights twice", "they are in the design, and come again", saying(lambda d, s, c, h: spread(d, s**-4.0, len(h))), "LsqFit.jl #85"),
-    broken("1/sigma for a weight", "not its square", saying(lambda d, s, c, h: spread(d, 1 / s, len(h))), "LsqFit.jl #69"),
+    broken(
+        "sigma counted again",
+        "that of the data multiplies that of the fit",
+        saying(again),
+        "LsqFit.jl #103",
+    ),
+    broken(
+        "weights twice",
+        "they are in the design, and come again",
+        with_weights(4),
+        "LsqFit.jl #85",
+    ),
+    broken("1/sigma for a weight", "not its square", with_weights(1), "LsqFit.jl #69"),
     broken("weights forgotten", "the covariance is that of equal weights", saying(unweighted), "CurveFit.jl #96"),
     broken("scaled by the misfit", "sigma times the root of chi2 per degree", of_mean_square(0), "mantid #33340"),
     broken("misfit over too few", "chi2 over two degrees fewer", of_mean_square(2), "numpy #11196"),
     broken("the others known", "covariances are left out", saying(alone), "pymca #417"),
-    broken("the typical sigma", "every voxel has the mean one", saying(lambda d, s, c, h: np.broadcast_to(h.mean(axis=1, keepdims=True), h.shape))),
+    broken(
+        "the typical sigma",
+        "every voxel has the mean one",
+        of_answer(typical),
+    ),
     broken("worst left out", "an outlier is always found", without_worst),
-    broken("own weights assumed", "sigma as if each voxel had been fitted with its own", saying(lambda d, s, c, h: spread(d, s**-2.0, len(h)))),
+    broken(
+        "own weights assumed",
+        "sigma as if each voxel had been fitted with its own",
+        with_weights(2),
+    ),
 ]

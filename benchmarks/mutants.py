@@ -119,7 +119,10 @@ def print_mutants(pool: ProcessPoolExecutor, roles: list[str]) -> None:
     print("| role | mutant | what is wrong | after | caught by | s |\n|---|---|---|---|---|---|")
     for k, verdict in zip(chosen, pool.map(_judged, chosen), strict=True):
         one = CATALOG[k]
-        print(f"| {one.role} | {one.name} | {one.says} | {one.source} | {verdict.law or 'SURVIVES'} | {verdict.seconds:.1f} |", flush=True)
+        print(
+            f"| {one.role} | {one.name} | {one.says} | {one.source} | {verdict.law or 'SURVIVES'} | {verdict.seconds:.1f} |",
+            flush=True,
+        )
         counts[one.role, "all"] += 1
         counts[one.role, "sourced"] += bool(one.source)
         counts[one.role, "caught"] += bool(verdict.law)

@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 from mutants import CATALOG, LAWS, SOUND, alarms, drawn, laws_of
+from mutations import changed, changes
 
 from validation.laws import examine
 
@@ -79,3 +80,20 @@ def test_sound_functions_raise_no_alarm_and_each_seed_has_its_case():
     law = next(law for law in LAWS["fit"] if law.name == "states an honest sigma")
     assert len({drawn(law, k).seed for k in range(5)}) == 5
     assert not alarms("fit", laws_of(*SOUND["fit"][::2]).index(law), range(5))
+
+
+def test_a_source_is_changed_in_one_place_at_a_time():
+    """Words, types and what an error says stay as they are."""
+    lines = [
+        "def f(x: int = 1) -> int:",
+        '    """2 < 3."""',
+        "    if not x:",
+        '        raise ValueError(f"{x + 5}", 6)',
+        "    return x[1:] * 7.0",
+    ]
+    source = "\n".join(lines) + "\n"
+    found = changes(source)
+    said = {str(change) for change in found}
+    assert said >= {"1 -> 2", "1 -> 0", "not x -> x", "7.0 -> 7.7", "x[1:] * 7.0 -> x[1:] / 7.0", "1: -> :"}
+    assert not any(word in line for line in said for word in ("5", "6", "<", "int"))
+    assert len({changed(source, change) for change in found}) == len(found)

@@ -18,6 +18,7 @@ from .order.model import Model, energy_weights, model_of
 from .order.projection import projection_first
 from .order.series import fit_series
 from .order.tally import Tally
+from .own import Own
 from .prepare.prepared import prepare
 from .progress import Progress
 from .reconstruct.coverage import unseen
@@ -61,17 +62,22 @@ def analyze(
     settings: Analysis | None = None,
     *,
     foil: Spectrum | None = None,
+    alignment: Alignment | None = None,
+    own: Own | None = None,
     threads: int = 1,
     progress: Progress | None = None,
 ) -> Conclusion:
     """Amounts, phase fraction and their sigma in every voxel of a scan.
 
     Reads the scan row block by row block, so memory does not grow with the number of energies. Alignment reads the frames of one
-    energy at a time. `foil` is a spectrum of iron taken on the scan's scale of energy, which is corrected by its edge.
+    energy at a time. `foil` is a spectrum of iron taken on the scan's scale of energy, which is corrected by its edge. With an
+    `alignment` that was found before, in these frames or in more of them, none is sought. `own` steps stand in for ours.
     Raises InputError for what cannot be analyzed.
     """
     settings = settings or Analysis()
+    own = own or Own()
     settings.check(scan.is_series)
+    own.check(settings, scan.is_series)
     if foil is not None and settings.align.energy:
         raise InputError("analysis.align.energy: found true beside a foil; allowed is one of them; leave one out")
     prepared = prepare(scan, settings.prepare)
@@ -87,8 +93,8 @@ def analyze(
     if foil is not None:
         offset, sigma = foil_offset(foil)
         remarks += (f"the foil's edge says that true energies are {offset:+.3f} eV from the scan's, sigma {sigma:.2g} eV",)
-    found = None
-    if settings.align.is_wanted:
+    found = alignment
+    if found is None and settings.align.is_wanted:
         # The standards alone: matter without iron would let a frame's error hide in it.
         found = align(
             Frames(prepared.depth, len(weights), scan.angles_rad, prepared.shape, scan.pixel_um, threads),
@@ -99,13 +105,14 @@ def analyze(
             settings.align,
             progress,
         )
+    if found is not None:
         prepared = replace(prepared, geometry=found.geometry, pattern=found.pattern)
         offset += found.energy_offset_eV
     model = model_at(offset, settings.background)
     if scan.is_series:
-        result, total = fit_series(prepared, model, progress)
+        result, total = fit_series(prepared, model, own, progress)
     else:
-        result, total = METHODS[settings.method](prepared, model, settings, threads=threads, progress=progress)
+        result, total = METHODS[settings.method](prepared, model, settings, own, threads=threads, progress=progress)
     slope = float(np.mean([noise.slope_adu for noise in prepared.noises]))
     judged = total.spectra(), slope, total.repaired, int(np.prod(scan.projections.shape)), total.reduced_chi2
     return Conclusion(result, scan.energies_eV, model.design, *judged, found, remarks)

@@ -134,7 +134,7 @@ def test_dry_run_writes_nothing(tmp_path, capsys, monkeypatch):
 
 
 def test_forecast_of_the_dose_holds(tiny_run):
-    from validation.run import forecast
+    from validation.forecast import forecast
 
     scores = json.loads((tiny_run / "scores.json").read_text())
     assert forecast(load_study("tiny"))["dose_MGy"] == pytest.approx(scores["dose_MGy"], rel=0.05)
@@ -289,7 +289,7 @@ def bad(arguments, tmp_path, cwd=None):
         (["run", "tiny", "--set", "particle.semi_axes_um=[9, 9, 9]"], "field of view"),
         (["run", "tiny", "--set", "scan.energies_eV=[7120, 7130]"], "2 energies for 3 unknowns"),
         (["run", "tiny", "--engine", "astra"], "analysis.engine"),
-        (["run", "tiny", "--method", "both"], "analysis.method is 'both'; allowed is 'image', 'projection', 'joint'"),
+        (["run", "tiny", "--method", "both"], "found 'both'; allowed are image, projection, joint"),
         (["run", "tiny", "--method", "joint", "--engine", "tv"], "analysis.engine"),
         (["run", "tiny", "--threads", "0"], "--threads"),
         (["run", "tiny", "--require", "phase_rmse ~ 1"], "--require"),

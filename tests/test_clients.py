@@ -10,13 +10,16 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+from small_particle import VOXEL, normalized, particle, step_of_lfp
 
 from instrument.files.scans import FORMATS, frames_wanted
 from instrument.files.text import write_spectrum
-from instrument.measurement import Header
-from validation import load_study, simulate
+from instrument.measurement import Header, Spectrum
+from validation import load_study, score, simulate
+from validation.results import Stated, read_result
 
 SCRIPTS = Path(__file__).parent / "clients"
 PYTHON = os.environ.get("TXM_TWIN_CLIENTS", "")
@@ -267,3 +270,61 @@ def test_algotom_alone_finds_the_centre_and_the_particle(ask, tmp_path, simulati
         # The bound can fail: about the middle of the detector, or mirrored, the particle is not there.
         assert dice(volumes["middle"], particle) < 0.9
         assert dice(volumes["found"][:, ::-1], particle) < 0.9
+
+
+# Results of other programs, written by themselves.
+
+ENERGIES = np.linspace(7080, 7190, 111)
+
+
+@pytest.fixture(scope="module")
+def absorbed():
+    """Attenuation per pixel of the small particle, (energy, z, y, x), on a background without which PyXAS cannot normalize."""
+    sample = particle()
+    shapes = np.array([normalized(name, ENERGIES) for name in sample.species])
+    other = 0.01 * sample.iron + np.random.default_rng(0).uniform(0, 0.002, sample.shape)
+    return (np.einsum("se,szyx->ezyx", shapes, sample.amounts) * step_of_lfp() * VOXEL + other).astype(np.float32)
+
+
+def well_scored(path, stated, rmse=0.02):
+    """The scores of what a program made of data without noise are those of the truth, as far as its normalization goes."""
+    scores = score(particle(), read_result(path, stated))
+    assert scores["dice_LFP"] == scores["dice_FP"] == scores["scored_share"] == 1
+    assert scores["phase_rmse"] < rmse
+    assert scores["registration_shift_um"] == pytest.approx(0, abs=0.002)
+    assert scores["fsc_truth_iron_um"] == pytest.approx(2 * VOXEL)
+
+
+def test_results_of_pyxas_are_scored(ask, tmp_path, absorbed):
+    """From reconstructions as its own, which need tomopy, to its fit, in slices and whole."""
+    for name in ("FP", "LFP"):
+        np.savetxt(tmp_path / f"{name}.txt", np.column_stack([ENERGIES / 1000, normalized(name, ENERGIES)]))
+    for number, (energy, volume) in enumerate(zip(ENERGIES, absorbed, strict=True), 1001):
+        with h5py.File(tmp_path / f"recon_scan_{number}_bin1.h5", "w") as file:
+            file["img"], file["X_eng"], file["scan_id"] = volume, energy / 1000, number
+    ask("write_pyxas.py", tmp_path, tmp_path / "FP.txt", tmp_path / "LFP.txt", 7.08, 7.105, 7.15, 7.19)
+    stated = Stated(voxel_um=VOXEL, species=("FP", "LFP"))
+    fitted = tmp_path / "xanes_assemble" / "fitted_xanes"
+    for path in (fitted, fitted / "fitted_3d_xanes.h5"):
+        well_scored(path, stated)
+    well_scored(tmp_path, with_standards())
+    well_scored(tmp_path / "xanes_assemble", dataclasses.replace(with_standards(), energies_eV=ENERGIES))
+
+
+def test_results_of_txm_sandbox_are_scored(ask, tmp_path, absorbed):
+    references = {f"{name}_norm.txt": normalized(name, ENERGIES) for name in ("LFP", "FP")}
+    np.savez(tmp_path / "made.npz", volumes=absorbed, energies=ENERGIES, **references)
+    ask("write_txm_sandbox.py", tmp_path)
+    # It smooths each spectrum over 21 energies first, of which the references know nothing: x is 0.15 off in both phases.
+    well_scored(tmp_path / "registered.h5", Stated(voxel_um=VOXEL), rmse=0.16)
+    well_scored(tmp_path / "registered.h5", with_standards())
+    well_scored(tmp_path / "recon", dataclasses.replace(with_standards(), energies_eV=ENERGIES))
+
+
+def with_standards():
+    """Standards of the small particle, 1/um."""
+    spectra = (
+        Spectrum(name, ENERGIES, normalized(name, ENERGIES) * step_of_lfp() + 0.01 / VOXEL, formula=formula)
+        for name, formula in (("LFP", "LiFePO4"), ("FP", "FePO4"))
+    )
+    return Stated(voxel_um=VOXEL, standards=tuple(spectra))

@@ -1,6 +1,7 @@
 """What may be typed: the commands of txm-twin and their options."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,12 @@ def parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="the closed loop: simulate, analyze, score, report")
     _study_arguments(run)
     run.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder of the run (default run-NAME)")
-    run.add_argument("--method", help="order of the analysis' steps: image, projection, joint")
+    run.add_argument("--method", metavar="METHOD", help=METHOD)
+    _guest_arguments(run, 600.0)
     run.add_argument("--engine", help="reconstruction: fbp, cgls, sirt, tv, tomopy")
     run.add_argument("--threads", type=int, help="worker threads (default: all cores); results do not depend on it")
+    run.add_argument("--budget", action="store_true", help="the error budget: what each effect costs; takes some minutes")
+    run.add_argument("--replicates", type=int, default=3, metavar="N", help="seeds of the budget, for its uncertainty")
     run.add_argument("--dry-run", action="store_true", help="say time, memory, disk and dose, and stop")
     run.add_argument(
         "--require",
@@ -46,16 +50,41 @@ def parser() -> argparse.ArgumentParser:
     studies = commands.add_parser("studies", help="the built-in studies and presets, a line each")
     studies.add_argument("--show", metavar="NAME", help="one study as commented TOML, or a preset")
 
-    score = commands.add_parser("score", help="score any result against a truth")
-    score.add_argument("truth", type=Path)
-    score.add_argument("result", type=Path)
-    score.add_argument("--json", action="store_true", help="print JSON")
-    score.add_argument("--axes", default="zyx", help="order of the result's axes, such as ZYX")
-    score.add_argument("--voxel", type=float, metavar="UM", help="voxel size of the result, um")
+    _score_arguments(commands.add_parser("score", help="score any result against a truth"))
+
+    compare = commands.add_parser("compare", help="several methods on the same scans, side by side")
+    compare.add_argument("methods", nargs="+", metavar="METHOD", help=METHOD)
+    compare.add_argument("--study", default="default", help="a TOML file or a built-in study (default: default)")
+    _setting_arguments(compare)
+    compare.add_argument("--seeds", type=int, default=3, metavar="N", help="scans, of as many seeds from the study's on")
+    compare.add_argument("--scores", metavar="NAME,...", help="scores to show")
+    compare.add_argument("--json", action="store_true", help="print JSON")
+    _guest_arguments(compare, 600.0)
+    compare.add_argument("--threads", type=int, help="worker threads (default: all cores); results do not depend on it")
+
+    calibrate = commands.add_parser("calibrate", help="whether sigma can be trusted, over many scans; go or no go")
+    _study_arguments(calibrate)
+    calibrate.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder of the page (default calibration-NAME)")
+    calibrate.add_argument("--seeds", type=int, default=8, metavar="N", help="scans, of as many seeds from the study's on")
+    calibrate.add_argument("--sigma", type=float, metavar="S", help="wanted rms error of x in a voxel: go or no go")
+    calibrate.add_argument("--method", metavar="METHOD", help=METHOD)
+    _guest_arguments(calibrate, 600.0)
+    calibrate.add_argument("--threads", type=int, help="worker threads (default: all cores); results do not depend on it")
+
+    baseline = commands.add_parser("baseline", help="store scores; later, what changed beyond noise")
+    baseline.add_argument("file", type=Path, metavar="FILE", help="the baseline: made where it is not there, else compared with")
+    baseline.add_argument("--study", help="a TOML file or a built-in study (default: default)")
+    _setting_arguments(baseline)
+    baseline.add_argument("--method", metavar="METHOD", help=METHOD)
+    baseline.add_argument("--seeds", type=int, default=5, metavar="N", help="scans, of as many seeds from the study's on")
+    baseline.add_argument("--renew", action="store_true", help="make it again")
+    baseline.add_argument("--threads", type=int, help="worker threads (default: all cores); results do not depend on it")
 
     check = commands.add_parser("check", help="a function of yours held to the laws of its role")
     check.add_argument("function", metavar="FUNCTION", help="path/file.py:name or module:name")
-    check.add_argument("--as", dest="role", required=True, choices=("engine", "fit", "align"), help="the role it plays")
+    check.add_argument(
+        "--as", dest="role", required=True, choices=("engine", "fit", "align", "pipeline"), help="the role it plays"
+    )
     check.add_argument(
         "--except",
         dest="left_out",
@@ -65,10 +94,35 @@ def parser() -> argparse.ArgumentParser:
     )
     check.add_argument("--examples", type=int, metavar="N", help="cases for each law (default: its own number)")
     check.add_argument("--seed", type=int, default=0, help="of the cases")
-    check.add_argument("--limit", type=float, default=10.0, metavar="S", help="seconds that one call may take")
+    _guest_arguments(check, None)
 
     commands.add_parser("doctor", help="versions, engines, threads, memory, a short self-test")
     return whole
+
+
+def _guest_arguments(parser: argparse.ArgumentParser, limit_s: float | None) -> None:
+    default = f"{limit_s:g}" if limit_s else "10, of a pipeline 60"
+    what = f"seconds that one call of a user's function or program may take (default: {default})"
+    parser.add_argument("--limit", type=float, default=limit_s, metavar="S", help=what)
+    parser.add_argument("--python", default=sys.executable, metavar="PATH", help="interpreter for a user's functions")
+
+
+def _score_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("truth", type=Path, help="truth.h5")
+    parser.add_argument("result", type=Path, help="a file or folder: ours, TIFF, NumPy, TXM-Sandbox, PyXAS")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    grid = parser.add_argument_group("the result's grid")
+    grid.add_argument("--axes", default="zyx", help="order of its axes, a minus before one that runs backwards: ZYX, z-yx")
+    grid.add_argument("--voxel", type=float, metavar="UM", help="its voxel size, um, where its files do not say it")
+    grid.add_argument("--center", metavar="Z,Y,X", help="voxel on the rotation axis in the middle row (default: its middle)")
+    kind = parser.add_argument_group("what its numbers are")
+    kind.add_argument("--species", metavar="NAME,...", help="its components in their order (default LFP,FP)")
+    kind.add_argument("--scale", type=float, help="what stands for 1 in integers, such as 255")
+    fit = parser.add_argument_group("attenuation at many energies, to be fitted")
+    fit.add_argument("--standards", nargs="+", metavar="NAME=FILE", help="LFP=FILE FP=FILE; FILE:COLUMN")
+    fit.add_argument("--energies", metavar="LIST", help="eV or keV, with commas between or a file, in the order of the volumes")
+    fit.add_argument("--unit", default="pixel", choices=("pixel", "um", "cm"), help="attenuation per what (default pixel)")
+    fit.add_argument("--background", default="constant", choices=("none", "constant", "linear"), help="fitted beside them")
 
 
 def _analyze_arguments(parser: argparse.ArgumentParser) -> None:
@@ -102,7 +156,18 @@ def _analyze_arguments(parser: argparse.ArgumentParser) -> None:
     fit.add_argument("--weights", help="of the energies in a fit: energy, ray")
 
 
+METHOD = (
+    "image, projection or joint, with KEY=VALUE of the table analysis after commas; engine=path/file.py:name, "
+    "fit=path/file.py:name; "
+    "path/file.py:name or module:name, a pipeline; command=PROGRAM ..., with {scan}, {lfp}, {fp}, {charge}, {result}"
+)
+
+
 def _study_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study", nargs="?", default="default", help="a TOML file or a built-in study (default: default)")
+    _setting_arguments(parser)
+
+
+def _setting_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting; repeatable")
     parser.add_argument("--seed", type=int, help="seed of every random draw")

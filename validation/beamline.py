@@ -52,7 +52,7 @@ def analyze_files(
     progress: Progress | None = None,
 ) -> list[str]:
     """`folder`/result.h5 of a scan; lines that say what was found. Raises InputError for what cannot be analyzed."""
-    spectra = [_standard(text) for text in standards]
+    spectra = [standard_of(text) for text in standards]
     iron = None if foil is None else _spectrum("foil", foil)
     curve = None if charge is None else read_charge(charge)
     charged = None if curve is None else charge_findings(curve)
@@ -139,7 +139,8 @@ def _numbers(option: str, text: str, counts: tuple[int, ...], form: str, kind: C
     return found
 
 
-def _standard(text: str) -> Spectrum:
+def standard_of(text: str) -> Spectrum:
+    """The standard that NAME=FILE or NAME=FILE:COLUMN names. Raises InputError for another form, or what holds no spectrum."""
     name, equals, place = text.partition("=")
     if not equals or not name or not place:
         raise InputError(f"--standards: found {text!r}; allowed is NAME=FILE, such as LFP=standards/LFP.txt")

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -56,7 +57,7 @@ def _load(arguments: argparse.Namespace) -> "Study":
 
     changes = dict(parse_setting(text) for text in arguments.set)
     named = vars(arguments)
-    for key, name in (("seed", "seed"), ("analysis.method", "method"), ("analysis.engine", "engine")):
+    for key, name in (("seed", "seed"), ("analysis.engine", "engine")):
         if named.get(name) is not None:
             changes[key] = named[name]
     return load_study(arguments.study, changes)
@@ -71,13 +72,38 @@ def _threads(wanted: int | None) -> int:
         return os.cpu_count() or 1
 
 
+def _at_least_one(option: str, value: int) -> int:
+    if value < 1:
+        raise InputError(f"{option}: found {value}; allowed is 1 or more")
+    return value
+
+
+def _python(arguments: argparse.Namespace) -> str:
+    found = shutil.which(arguments.python)
+    if found is None:
+        raise InputError(f"--python: found {arguments.python}; allowed is an interpreter that can be started")
+    return str(Path(found).absolute())  # not resolved: an environment is known by its link
+
+
+def _limit(arguments: argparse.Namespace) -> float:
+    limit: float = arguments.limit
+    if not 0 < limit <= 86400:
+        raise InputError(f"--limit: found {limit:g}; allowed is above 0 and up to 86400 s")
+    return limit
+
+
 def _run(arguments: argparse.Namespace) -> int:
     from .require import parse_requirement
 
     requirements = [parse_requirement(text) for text in arguments.require]
     study = _load(arguments)
-    from .run import forecast, run
+    from .forecast import forecast
+    from .methods import parse_method
+    from .run import run
     from .verdict import dose_in_words
+
+    method = parse_method(arguments.method or "", _limit(arguments), _python(arguments))
+    study = method.applied_to(study)
 
     if arguments.dry_run:
         guess = forecast(study)
@@ -90,8 +116,11 @@ def _run(arguments: argparse.Namespace) -> int:
     folder = arguments.output or Path(f"run-{study.name}")
     from .progress import RUN, Reporter, stages
 
-    with Reporter(stages(RUN, study.analysis)) as progress:
-        outcome = run(study, folder, threads=_threads(arguments.threads), progress=progress)
+    seeds = 0
+    if arguments.budget:
+        seeds = _at_least_one("--replicates", arguments.replicates)
+    with Reporter(stages(RUN, study.analysis, budget=arguments.budget)) as progress:
+        outcome = run(study, folder, method=method, budget_seeds=seeds, threads=_threads(arguments.threads), progress=progress)
     scores = outcome.scores
     print(f"\n{study.name}, seed {study.seed}: {scores['elapsed_s']:.1f} s, {scores['peak_memory_GB']:.2f} GB")
     for name in _SHOWN:
@@ -103,7 +132,7 @@ def _run(arguments: argparse.Namespace) -> int:
     for requirement in failed:
         print(f"  not held: {requirement.text} (found {scores[requirement.name]})")
     print(f"\n{outcome.sentence}")
-    return NOT_HELD if failed else DONE
+    return NOT_HELD if failed or outcome.failed else DONE
 
 
 _SHOWN = (
@@ -192,25 +221,38 @@ def _studies(arguments: argparse.Namespace) -> int:
 
 def _score(arguments: argparse.Namespace) -> int:
     from .files import read_map
+    from .results import read_result, stated_from
+    from .results.handed import better_axes
     from .scores import score
 
-    scores = score(read_map(arguments.truth), read_map(arguments.result, arguments.voxel, arguments.axes))
+    stated, assumed = stated_from(vars(arguments)), list[str]()
+    truth = read_map(arguments.truth)
+    found = read_result(arguments.result, stated, truth=truth, tell=assumed.append)
+    scores = score(truth, found)
+    if better := better_axes(truth, found, stated):
+        assumed.append(f"{arguments.result}: {better}")
     if arguments.json:
         print(json.dumps(scores, indent=1, allow_nan=False))
     else:
         for name, value in scores.items():
             print(f"{name:<26}{'null' if value is None else f'{value:.6g}':>12}")
+    for line in assumed:
+        print(f"txm-twin: {line}", file=sys.stderr)
     return DONE
 
 
 def _check(arguments: argparse.Namespace) -> int:
     from .check import check
 
-    if (arguments.examples is not None and arguments.examples < 1) or not 0 < arguments.limit <= 3600:
-        raise InputError(
-            f"check: found --examples {arguments.examples}, --limit {arguments.limit:g}; allowed is 1 or more, and 0 to 3600 s"
-        )
-    options = {"left_out": arguments.left_out, "examples": arguments.examples, "seed": arguments.seed, "limit_s": arguments.limit}
+    if arguments.examples is not None:
+        _at_least_one("--examples", arguments.examples)
+    options = {
+        "left_out": arguments.left_out,
+        "examples": arguments.examples,
+        "seed": arguments.seed,
+        "limit_s": None if arguments.limit is None else _limit(arguments),
+        "python": _python(arguments),
+    }
     held = broken = 0
     for found in check(arguments.function, arguments.role, **options):
         if found.holds:
@@ -223,6 +265,86 @@ def _check(arguments: argparse.Namespace) -> int:
             print(f"        the case: {found.case}, seed {arguments.seed}", flush=True)
     print(f"\n{held} of {held + broken} laws hold for {arguments.function} as {arguments.role}")
     return NOT_HELD if broken else DONE
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from .compare import SCORES, compare, table
+    from .files import versions
+    from .methods import parse_method
+    from .progress import Reporter
+    from .score_names import known_score
+
+    study = _load(arguments)
+    methods = [parse_method(text, _limit(arguments), _python(arguments)) for text in arguments.methods]
+    _at_least_one("--seeds", arguments.seeds)
+    names = SCORES if arguments.scores is None else tuple(known_score("--scores", name) for name in arguments.scores.split(","))
+    with Reporter(("replicate",)) as progress:
+        found = compare(study, methods, arguments.seeds, threads=_threads(arguments.threads), progress=progress)
+    if arguments.json:
+        print(json.dumps(found.as_dict(names) | {"versions": versions()}, indent=1, allow_nan=False))
+    else:
+        print(f"\n{study.name}, seeds {found.seeds[0]} to {found.seeds[-1]}; mean ± standard error")
+        print("\n".join(table(found, names)))
+        print("; ".join(f"{name} {version}" for name, version in versions().items()))
+    for failure in found.failures:
+        print(f"no map: {failure}", file=sys.stderr)
+    return NOT_HELD if found.failures else DONE
+
+
+def _calibrate(arguments: argparse.Namespace) -> int:
+    from .calibration import calibrate
+    from .calibration_report import render
+    from .go import decide
+    from .methods import parse_method
+    from .progress import Reporter
+    from .staging import whole_text
+
+    study = _load(arguments)
+    if arguments.sigma is not None and not 0 < arguments.sigma < 1:
+        raise InputError(f"--sigma: found {arguments.sigma:g}; allowed is an rms error of x, above 0 and below 1")
+    method = parse_method(arguments.method or "", _limit(arguments), _python(arguments))
+    with Reporter(("replicate",)) as progress:
+        found = calibrate(study, method, arguments.seeds, threads=_threads(arguments.threads), progress=progress)
+    decision = None if arguments.sigma is None else decide(found, arguments.sigma)
+    folder = arguments.output or Path(f"calibration-{study.name}")
+    plain = found.as_dict() | ({} if decision is None else {"decision": decision.as_dict()})
+    whole_text(folder / "calibration.json", json.dumps(plain, indent=1, allow_nan=False) + "\n")
+    whole_text(folder / "calibration.html", render(found, decision))
+    print(f"\n{study.name}, {len(found.seeds)} scans: {found.sentence}")
+    for line in [] if decision is None else decision.lines:
+        print(line)
+    print(f"  page: {folder / 'calibration.html'}")
+    return DONE if decision is None or decision.is_go else NOT_HELD
+
+
+def _baseline(arguments: argparse.Namespace) -> int:
+    from .baseline import compare_with, lines, load, measure, save
+    from .methods import parse_method
+    from .progress import Reporter
+    from .study import digest
+
+    path, threads = arguments.file, _threads(arguments.threads)
+    given = arguments.study is not None or arguments.set or arguments.seed is not None or arguments.method is not None
+    new = arguments.renew or not path.exists()
+    before = None if new else load(path)
+    arguments.study = arguments.study or "default"
+    study = _load(arguments) if new or given else None
+    if before is not None and study is not None:
+        asked = (digest(study), study.seed, arguments.method or "")
+        if asked != (digest(before.study), before.study.seed, before.method):
+            raise InputError(f"{path}: was made of another study, seed or method; allowed is to leave them out, or --renew")
+    with Reporter(("replicate",)) as progress:
+        if before is not None:
+            found = compare_with(before, threads=threads, progress=progress)
+            print(f"\n{before.study.name}, seeds {before.seeds[0]} to {before.seeds[-1]}, against {path}")
+            print("\n".join(lines(found)))
+            return DONE if all(one.holds for one in found) else NOT_HELD
+        assert study is not None
+        seeds = tuple(range(study.seed, study.seed + _at_least_one("--seeds", arguments.seeds)))
+        stored = measure(study, parse_method(arguments.method or ""), seeds, threads=threads, progress=progress)
+    save(path, stored)
+    print(f"\n{study.name}, {len(seeds)} seeds: scores stored in {path}")
+    return DONE
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
@@ -238,6 +360,9 @@ _COMMANDS = {
     "studies": _studies,
     "score": _score,
     "check": _check,
+    "compare": _compare,
+    "calibrate": _calibrate,
+    "baseline": _baseline,
     "doctor": _doctor,
 }
 

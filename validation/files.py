@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 
 from analysis.result import AmountMap, phase_fraction
 from instrument.files.hdf5 import FORMAT_VERSION, dataset, open_hdf5, whole_file
+from instrument.files.text import read_spectrum
+from instrument.measurement import Spectrum
 from phantom import InputError
 
 Volume = NDArray[np.float32]
 Column = NDArray[np.float64]
 Box = tuple[slice, slice, slice]
+STANDARDS = ("LFP", "FP")
 _LARGEST_AMOUNT = 1e4  # 1 is a voxel full of LFP
 _PACKAGES = ("txm-twin", "numpy", "scipy", "finufft", "h5py", "xraylib")
 
@@ -31,6 +34,11 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+def read_standards(folder: Path) -> list[Spectrum]:
+    """The standards beside a run's scan. Raises InputError for one that is missing or damaged."""
+    return [read_spectrum(folder / "standards" / f"{name}.txt", name) for name in STANDARDS]
 
 
 def write_map(

@@ -17,9 +17,11 @@ _TELLING_CHI2 = 1.5
 
 def repairs(conclusion: Conclusion) -> list[tuple[str, str]]:
     """Name and text: rays with a made-up value, voxels that the standards do not explain, and what else was found."""
-    share = 100 * conclusion.repaired_rays / conclusion.rays
-    rays = f"{conclusion.repaired_rays:,} of {conclusion.rays:,}" + (f" ({share:.2g} %)" if share else "")
-    lines = [("repaired rays", rays), *(("", remark) for remark in conclusion.remarks)]
+    lines = [("", remark) for remark in conclusion.remarks]
+    if conclusion.rays:
+        share = 100 * conclusion.repaired_rays / conclusion.rays
+        rays = f"{conclusion.repaired_rays:,} of {conclusion.rays:,}" + (f" ({share:.2g} %)" if share else "")
+        lines.insert(0, ("repaired rays", rays))
     found = conclusion.map
     particle = np.nan_to_num(found.iron) >= 0.5
     if found.flags is not None and particle.any() and (found.flags & Flag.UNEXPLAINED).any():
@@ -33,7 +35,9 @@ def doubts(conclusion: Conclusion) -> list[str]:
     """Sentences on what makes a map doubtful as a whole, from the data alone."""
     found, chi2 = conclusion.map, conclusion.reduced_chi2
     out = []
-    if not np.isfinite(chi2):
+    if not conclusion.rays:
+        pass  # made elsewhere: nothing is known of its fit
+    elif not np.isfinite(chi2):
         out.append("as many unknowns as energies: nothing checks the fit; take more energies or a simpler background")
     elif chi2 > _TELLING_CHI2:
         out.append(
@@ -91,7 +95,7 @@ def section(conclusion: Conclusion, study: Study) -> str:
     """That as a part of the report; nothing where nothing was sought or repaired."""
     found, wanted = conclusion.alignment, study.analysis.align
     lines = [*repairs(conclusion), *aligned(found, wanted)]
-    if len(lines) == 1 and not conclusion.repaired_rays:
+    if len(lines) == 1 and conclusion.rays and not conclusion.repaired_rays:
         return ""
     rows = "".join(f"<tr><td>{html.escape(name)}</td><td>{html.escape(text)}</td></tr>" for name, text in lines)
     picture = ""

@@ -17,6 +17,8 @@ _SHARE = {
     "files": 8,
     "align": 100,
     "analyze": 15,
+    "replicate": 100,
+    "budget": 1000,
     "score": 12,
     "report": 5,
 }
@@ -24,10 +26,11 @@ RUN = ("sample", "project", "record", "standards", "analyze", "score", "report")
 SIMULATE = ("sample", "project", "record", "files")
 
 
-def stages(names: tuple[str, ...], settings: Analysis) -> tuple[str, ...]:
-    """The stages `names`, and that of alignment where there is one."""
+def stages(names: tuple[str, ...], settings: Analysis, *, budget: bool = False) -> tuple[str, ...]:
+    """The stages `names`, that of alignment where there is one, and that of the budget after the analysis."""
     at = names.index("analyze")
-    return (*names[:at], *(("align",) if settings.align.is_iterated else ()), *names[at:])
+    align, costs = ("align",) if settings.align.is_iterated else (), ("budget",) if budget else ()
+    return (*names[:at], *align, names[at], *costs, *names[at + 1 :])
 
 
 class Reporter:

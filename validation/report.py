@@ -10,33 +10,16 @@ from instrument.measurement import ChargeCurve
 from phantom.cell import THEORETICAL_mAh_g
 
 from . import figures
+from .budget import Budget
+from .budget_figure import budget_figure
 from .findings import section
+from .page import page
+from .replicates import Estimate
 from .score_names import MEANING
 from .scores import Overlay, interior
 from .study import Study
 from .study_text import study_toml
 from .verdict import dose_in_words, megagray, windowed
-
-_CSS = """
-:root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #1b1f23; background: #fff; margin: 0 auto; max-width: 1100px; padding: 1rem; }
-h1 { font-size: 1.5rem; margin: .2rem 0; } h2 { font-size: 1.15rem; margin: 1.6rem 0 .4rem; border-bottom: 1px solid #d0d7de; }
-.verdict { background: #eef6f5; border-left: 5px solid #21918c; padding: .7rem 1rem; font-size: 1.05rem; }
-.sub { color: #57606a; margin: 0 0 .8rem; }
-.numbers { display: flex; flex-wrap: wrap; gap: .6rem; margin: 1rem 0; }
-.numbers div { border: 1px solid #d0d7de; border-radius: 6px; padding: .4rem .8rem; flex: 1 1 150px; }
-.numbers b { display: block; font-size: 1.25rem; } .numbers span { color: #57606a; font-size: .85rem; }
-img { max-width: 100%; height: auto; } figure { margin: .5rem 0; } figcaption { color: #57606a; font-size: .9rem; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; }
-th, td { text-align: left; padding: .15rem .8rem .15rem 0; border-bottom: 1px solid #eaeef2; vertical-align: top; }
-td.n { text-align: right; font-variant-numeric: tabular-nums; }
-@media (max-width: 600px) {
-  figure { overflow-x: auto; } figure img { max-width: none; width: 820px; } figcaption { max-width: 90vw; }
-  tr { display: grid; grid-template-columns: 1fr auto; border-bottom: 1px solid #eaeef2; }
-  th, td { border: none; } td:nth-child(3) { grid-column: 1 / -1; color: #57606a; } th:nth-child(3) { display: none; }
-}
-pre { background: #f6f8fa; padding: .8rem; overflow-x: auto; font-size: .8rem; }
-"""
 
 
 def render(
@@ -47,6 +30,7 @@ def render(
     sentence: str,
     ledger: Ledger,
     charge: ChargeCurve | None = None,
+    costs: Budget | None = None,
 ) -> str:
     """The page of one run."""
     series = pair.truth.is_series
@@ -77,11 +61,7 @@ def render(
     unit = pair.result.voxel_um ** (2 if series else 3)
     held = [float((volume[-1] if series else volume).sum()) * unit for volume in (pair.truth.amounts[fp], pair.truth.iron)]
     views = f"{scan.angles} repeats at {scan.first_angle_deg:g}°" if series else f"{scan.angles} views"
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>txm-twin: {html.escape(study.name)}, seed {study.seed}</title><style>{_CSS}</style></head><body>
-<h1>txm-twin: {html.escape(study.name)}, seed {study.seed}</h1>
-<p class="sub">{html.escape(study.description)}</p>
+    body = f"""<p class="sub">{html.escape(study.description)}</p>
 <p class="verdict">{html.escape(sentence)}</p>
 <div class="numbers">{"".join(f"<div><b>{html.escape(v)}</b><span>{html.escape(t)}</span></div>" for v, t in cards)}</div>
 <h2>Phase fraction: truth, recovered, error</h2>
@@ -102,7 +82,7 @@ combination of the measured standards with background '{study.analysis.backgroun
 their own sigma, at least two {"pixels" if series else "voxels"} and 1.5 resolution widths from
 {"the particles' edges" if series else "surface and front"}. Sample spectra: LFP
 {html.escape(study.species.LFP.spectrum)}, FP {html.escape(study.species.FP.spectrum)}.</figcaption></figure>
-{section(conclusion, study)}<h2>Scan and dose</h2>
+{section(conclusion, study)}{budget_section(costs)}<h2>Scan and dose</h2>
 <p>{len(scan.energies_eV)} energies {min(scan.energies_eV):g}–{max(scan.energies_eV):g} eV, {views},
 {scan.rows} × {scan.columns} pixels of {scan.pixel_um * 1000:.0f} nm;
 {incident:,.0f} incident and {detected:,.0f} detected photons per pixel, per projection,
@@ -113,7 +93,49 @@ per energy, open beam. Dose: <b>{dose}</b>. FP holds {held[0]:.2f} of
     }</table></div>
 <h2>The study, resolved</h2><details><summary>study.toml (runs again as it is)</summary>
 <pre>{html.escape(study_toml(study))}</pre></details>
-</body></html>
+"""
+    return page(_title(study), body)
+
+
+def _title(study: Study) -> str:
+    return f"txm-twin: {study.name}, seed {study.seed}"
+
+
+def render_failure(study: Study, scores: dict[str, Any], sentence: str) -> str:
+    """The page of a run whose method gave no map."""
+    body = f"""<p class="sub">{html.escape(study.description)}</p>
+<p class="verdict">{html.escape(sentence)}</p>
+<p>Scan, standards and truth are in this folder. {html.escape(dose_in_words(scores["dose_MGy"], study))}.</p>
+<h2>The study, resolved</h2><details><summary>study.toml (runs again as it is)</summary>
+<pre>{html.escape(study_toml(study))}</pre></details>
+"""
+    return page(_title(study), body)
+
+
+def budget_section(costs: Budget | None) -> str:
+    """What each effect costs, as bars and in numbers; nothing without a budget."""
+    if costs is None:
+        return ""
+    picture = figures.to_png(budget_figure(costs))
+    seeds = f"{len(costs.seeds)} seeds" if len(costs.seeds) > 1 else "1 seed, so without uncertainty"
+
+    def cell(one: Estimate) -> str:
+        share = 100 / costs.total.mean
+        return f"{share * one.mean:.3g}" + (f" ± {share * one.error:.1g}" if one.count > 1 else "")
+
+    lines = [(html.escape(part.effect.name), part.added, part.taken_out, part.cost, part.together) for part in costs.parts]
+    rows = "".join(f"<tr><td>{name}</td>{''.join(f'<td class=n>{cell(one)}</td>' for one in each)}</tr>" for name, *each in lines)
+    pairs = "; ".join(f"{html.escape(' with '.join(pair.names))} {cell(pair.cost)} %" for pair in costs.pairs)
+    return f"""<h2>Error budget</h2>
+<figure><img alt="Bars: what each effect costs" src="{picture}">
+<figcaption>Mean squared error of x that an effect adds when it is the only one, and that goes when it alone is taken out; bars
+with the standard error over {seeds}. Where the two differ, the effect meets others.</figcaption></figure>
+<div class="scroll"><table><tr><th>effect</th><th>added (%)</th><th>taken out (%)</th><th>cost, their mean (%)</th>
+<th>together with others (%)</th></tr>
+<tr><td>without any effect</td><td class=n>{cell(costs.base)}</td><td></td><td class=n>{cell(costs.base)}</td><td></td></tr>
+{rows}</table></div>
+<p>All of this explains {100 * costs.explained_share:.1f} % of the error; the rest is effects that meet in threes.
+{f"Of pairs: {pairs}." if pairs else ""}</p>
 """
 
 

@@ -1,6 +1,5 @@
 """Requirements on scores: parsed, never evaluated as code."""
 
-import difflib
 import math
 import operator
 import re
@@ -10,7 +9,7 @@ from typing import Any
 
 from phantom.errors import InputError
 
-from .score_names import MEANING
+from .score_names import known_score
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
@@ -44,12 +43,8 @@ def parse_requirement(text: str) -> Requirement:
     match = _FORM.fullmatch(text)
     bound = _number(match["bound"]) if match else None
     if match and bound is not None:
-        name = match["inner"] or match["plain"]
-        if name in MEANING and name != "study_digest":
-            return Requirement(text, name, match["inner"] is not None, match["sign"], bound)
-        close = difflib.get_close_matches(name, MEANING, 1)
-        hint = f"did you mean {close[0]}?" if close else "allowed are the names in scores.json"
-        raise InputError(f"--require {text}: no score {name!r}; {hint}")
+        name = known_score(f"--require {text}", match["inner"] or match["plain"])
+        return Requirement(text, name, match["inner"] is not None, match["sign"], bound)
     raise InputError(f"--require {text}: allowed is a score, one of < <= > >=, and a number, like 'abs(pull_mean) < 0.1'")
 
 

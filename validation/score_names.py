@@ -1,32 +1,13 @@
 """Every name in scores.json and what it says. Units are in the names, and in brackets here."""
 
+import difflib
 import math
 
-MEANING = {
-    "phase_rmse": "rms error of x, all voxels with iron",
-    "phase_rmse_interior": "rms error of x, away from surface and front",
-    "phase_sigma_interior": "rms of the analysis' own sigma there",
-    "phase_bias": "mean error of x, all voxels with iron",
-    "phase_bias_interior": "mean error of x in the interior",
-    "phase_bias_interior_LFP": "the same in the core",
-    "phase_bias_interior_FP": "the same in the shell",
-    "bulk_fraction_truth": "share of iron that is FP, truth",
-    "bulk_fraction_found": "share of iron that is FP, recovered",
-    "bulk_fraction_error": "recovered less truth",
-    "bulk_fraction_sigma": "sigma of the recovered one from voxel noise alone, without standards and flats",
-    "scored_share": "share of the particle's voxels with an answer",
-    "false_particle_share": "iron found where there is none, over the particle",
-    "dice_LFP": "overlap of the LFP region, 1 is perfect",
-    "dice_FP": "overlap of the FP region, 1 is perfect",
-    "front_distance_um": "mean distance between true and found front (µm)",
-    "pull_mean": "mean of (recovered − truth) / sigma, interior; 0 when honest",
-    "pull_std": "its standard deviation; 1 when sigma is honest",
-    "pull_std_LFP": "the same in the core",
-    "pull_std_FP": "the same in the shell",
-    "coverage_68": "share of errors below 1 sigma; 0.683 when honest",
-    "coverage_95": "share of errors below 1.96 sigma; 0.95 when honest",
-    "fsc_truth_iron_um": "resolution of iron, Fourier shell correlation 0.5 with the truth (µm)",
-    "fsc_truth_phase_um": "resolution of the phase contrast, likewise (µm)",
+from phantom import InputError
+
+from .scores import SCORES
+
+MEANING = {one.name: one.meaning for one in SCORES} | {
     "registration_shift_um": "common shift removed before scoring (µm)",
     "core_exposed_share": "share of the recovered core's boundary at the particle's surface; above 0.3 it is in no shell",
     "shell_thickness_a_um": "recovered FP shell along a (µm)",
@@ -44,19 +25,12 @@ MEANING = {
     "scan_time_s": "duration of the scan (s)",
     "elapsed_s": "this run took (s)",
     "peak_memory_GB": "peak memory of this run (GB)",
-    "pull_mean_LFP": "mean pull in the core",
-    "pull_mean_FP": "mean pull in the shell",
-    "interior_voxels": "voxels away from surface and front",
     "repaired_rays": "rays with a made-up value: at or below the dark level, struck, or of a dead pixel",
     "photons_incident": "per pixel, per projection, per energy, at the beam's centre",
     "photons_detected": "the same, behind optics and scintillator, open beam",
-    "fsc_halves_um": "resolution from odd against even views (µm); not scored yet",
-    "mixed_share_truth": "share with 0.2 < x < 0.8 in the truth: of interior voxels, or of a series' pixels",
-    "mixed_share_found": "the same in the recovered map",
+    "fsc_halves_um": "resolution of iron, odd against even views, at 1/7 (µm); null where a prior makes both alike",
     "fraction_spread": "standard deviation of the bulk fraction between particles, truth; 0 for one",
     "bulk_fraction_change": "change of the sample's bulk fraction from the first to the last moment of the scan, truth",
-    "front_width_um": "width of the recovered front, inverse of its steepness (µm), smoothed by a voxel",
-    "front_width_truth_um": "the same of the truth, averaged onto the result's voxels (µm)",
     "capacity_mAh_per_g": "capacity the cycler counted until the scan was over (mAh/g)",
     "charge_fraction": "share of FP in the whole cell at the middle of the scan, by charge",
     "plateau_V": "median voltage of the middle half of the recorded charge (V)",
@@ -76,9 +50,22 @@ MEANING = {
     "roll_sigma_deg": "its sigma (degree)",
     "energy_offset_error_eV": "error of the offset between the scan's energies and the standards' (eV)",
     "energy_offset_sigma_eV": "its sigma (eV)",
+    "method": "how the map was made, where not as the study says",
     "seed": "seed of every random draw",
     "study_digest": "hash over the content of everything the study reads",
 }
+
+
+_WORDS = ("method", "study_digest")
+
+
+def known_score(where: str, name: str) -> str:
+    """The name of a score that is a number. Raises InputError, which says `where`, for another."""
+    if name in MEANING and name not in _WORDS:
+        return name
+    close = difflib.get_close_matches(name, MEANING, 1)
+    hint = f"did you mean {close[0]}?" if close else "allowed are the names in scores.json"
+    raise InputError(f"{where}: no score {name!r}; {hint}")
 
 
 def or_null(value: float) -> float | None:

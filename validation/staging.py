@@ -17,6 +17,7 @@ _NAMES = (
     "truth.h5",
     "result.h5",
     "scores.json",
+    "budget.json",
     "report.html",
     "standards/LFP.txt",
     "standards/FP.txt",
@@ -66,6 +67,17 @@ def staging(folder: Path) -> Iterator[Path]:
         for parent in missing:
             with suppress(OSError):  # not empty: something was written, and it stays
                 parent.rmdir()
+
+
+def whole_text(path: Path, text: str) -> None:
+    """A text file that appears whole or not at all, in a folder that is made. Raises InputError where it cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
+            file.write(text)
+        os.replace(file.name, path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another folder with -o") from error
 
 
 def _ours(folder: Path) -> list[Path]:

@@ -113,9 +113,9 @@ def load_study(source: str | Path = "default", changes: dict[str, Any] | None = 
     """
     values = _read(source, ())
     for key, value in (changes or {}).items():
-        change = _nested(key, value)
+        change = nested(key, value)
         _resolve_spectra(change, Path.cwd())
-        _merge(values, change)
+        merge(values, change)
     return study_from(_beneath(values))
 
 
@@ -128,8 +128,8 @@ def _beneath(values: dict[str, Any]) -> dict[str, Any]:
         raise InputError(f"study: presets is {named!r}; allowed is a list of {', '.join(presets())}")
     merged: dict[str, Any] = {}
     for name in named:
-        _merge(merged, tomllib.loads((PRESETS / f"{name}.toml").read_text()))
-    _merge(merged, values | {"presets": named})
+        merge(merged, tomllib.loads((PRESETS / f"{name}.toml").read_text()))
+    merge(merged, values | {"presets": named})
     return merged
 
 
@@ -138,7 +138,7 @@ def study_from(values: dict[str, Any]) -> Study:
     _check_keys(values, Study, "")
     # Complete before conversion: msgspec leaves a dataclass's defaults on the class, out of to_builtins.
     complete = msgspec.to_builtins(Study())
-    _merge(complete, values)
+    merge(complete, values)
     try:
         study = msgspec.convert(complete, Study)
     except msgspec.ValidationError as error:
@@ -206,7 +206,7 @@ def _read(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
         return values
     nearby = path.parent / base
     merged = _read(nearby if nearby.is_file() else base, (*seen, str(path)))
-    _merge(merged, values)
+    merge(merged, values)
     return merged
 
 
@@ -220,17 +220,19 @@ def _resolve_spectra(values: dict[str, Any], folder: Path) -> None:
                 entry["spectrum"] = str((folder / spectrum).resolve())
 
 
-def _merge(into: dict[str, Any], values: dict[str, Any]) -> None:
+def merge(into: dict[str, Any], values: dict[str, Any]) -> None:
+    """Lay `values` over `into`, table by table."""
     for key, value in values.items():
         if isinstance(value, dict) and isinstance(into.get(key), dict):
-            _merge(into[key], value)
+            merge(into[key], value)
         else:  # TOML knows dates, settings are their text
             into[key] = value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
 
 
-def _nested(key: str, value: Any) -> dict[str, Any]:
+def nested(key: str, value: Any) -> dict[str, Any]:
+    """Tables around a value, from a dotted key."""
     head, dot, tail = key.partition(".")
-    return {head: _nested(tail, value)} if dot else {head: value}
+    return {head: nested(tail, value)} if dot else {head: value}
 
 
 def _check_keys(values: Any, kind: type, where: str) -> None:

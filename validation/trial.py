@@ -58,14 +58,22 @@ class Simulation:
         return self.ledger.mean_MGy
 
 
-def simulate(study: Study, *, scan_file: Path | None = None, threads: int = 1, progress: Progress | None = None) -> Simulation:
+def simulate(
+    study: Study,
+    *,
+    sample: Sample | None = None,
+    scan_file: Path | None = None,
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> Simulation:
     """Sample, scan, standards, charge and dose of a study.
 
-    The scan is kept in memory, or written to `scan_file` and then not held (its arrays are closed).
+    The scan is kept in memory, or written to `scan_file` and then not held (its arrays are closed). A `sample` that was built of
+    the same study, whatever the effects of its scan, is not built again.
     Raises InputError for a study that cannot be simulated.
     """
     edges = check_physics(study)
-    sample = build_sample(study, threads)
+    sample = sample or build_sample(study, threads)
     course = course_of(study, sample)
     if progress:
         progress("sample", 1, 1)

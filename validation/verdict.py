@@ -4,6 +4,7 @@ from typing import Any
 
 from instrument.optics import point_width_um
 
+from .budget import Budget
 from .study import Study
 
 # Beyond what the ratio's own bias at low counts explains.
@@ -32,7 +33,20 @@ def windowed(study: Study) -> bool:
     return study.scan.kind == "tomography" and made.method != "joint" and filtered
 
 
-def verdict(scores: dict[str, Any], study: Study) -> str:
+def verdict(scores: dict[str, Any], study: Study, costs: Budget | None = None) -> str:
+    """What limits the map and what to change next; and, where there is a budget, what cost most."""
+    return limit(scores, study) + ("" if costs is None else f" {costliest(costs)}")
+
+
+def costliest(costs: Budget) -> str:
+    """The budget's largest parts in a sentence."""
+    parts = [("what is left without any effect", costs.base.mean), *((part.effect.name, part.cost.mean) for part in costs.parts)]
+    parts.sort(key=lambda part: -part[1])
+    told = [f"{name} {100 * cost / costs.total.mean:.0f} %" for name, cost in parts[:4] if cost > 0.005 * costs.total.mean]
+    return f"By the error budget: {', '.join(told)} of the squared error."
+
+
+def limit(scores: dict[str, Any], study: Study) -> str:
     """Noise, systematic error or edges: the largest part of the mean squared error of x, and its cure.
 
     Noise is sigma^2 as the analysis states it, systematic error what the interior has beyond it, edges

@@ -87,6 +87,11 @@ class Alignment:
     energy_offset_sigma_eV: float
     changes_px: Array
 
+    def of_views(self, views: slice) -> "Alignment":
+        """The same of some of the views alone."""
+        geometry = replace(self.geometry, shifts_px=self.geometry.shifts_px[:, views])
+        return replace(self, geometry=geometry, shifts_sigma_px=self.shifts_sigma_px[:, views])
+
 
 def align(
     frames: Frames,

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..choices import Analysis
+from ..own import Own
 from ..prepare.prepared import Prepared
 from ..progress import Progress
 from ..reconstruct.engines import engine_of
@@ -18,15 +19,15 @@ from .tally import Tally
 
 
 def image_first(
-    prepared: Prepared, model: Model, settings: Analysis, *, threads: int = 1, progress: Progress | None = None
+    prepared: Prepared, model: Model, settings: Analysis, own: Own, *, threads: int = 1, progress: Progress | None = None
 ) -> tuple[AmountMap, Tally]:
     """Amounts and sigma in every voxel of a scan, row block by row block.
 
     Memory does not grow with the number of energies, but for what the standards leave in the particle's voxels.
     """
     scan, n = prepared.scan, prepared.scan.columns
-    engine = engine_of(settings, prepared)
-    mapping = Mapping(model, (scan.rows, n, n), unexplained=settings.unexplained)
+    engine = engine_of(settings, prepared, own.engine)
+    mapping = Mapping(model, (scan.rows, n, n), unexplained=settings.unexplained, own=own.fit)
     mapping.outside(prepared.geometry.center_px)
 
     def run(block: slice) -> Tally:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..choices import Analysis
+from ..own import Own
 from ..prepare.noise import power_spectrum
 from ..prepare.prepared import Prepared
 from ..progress import Progress
@@ -36,7 +37,7 @@ _SMOOTHING_PX = (2.0, 2.0, 2.0)
 
 
 def joint(
-    prepared: Prepared, model: Model, settings: Analysis, *, threads: int = 1, progress: Progress | None = None
+    prepared: Prepared, model: Model, settings: Analysis, own: Own, *, threads: int = 1, progress: Progress | None = None
 ) -> tuple[AmountMap, Tally]:
     """Amounts and sigma in every voxel of a scan, as `image_first`; chi2 is that of the rays.
 

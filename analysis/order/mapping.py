@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..own import Fit, fitted
 from ..reconstruct.operators import seen_by_all
 from ..result import AmountMap, Flag, phase_fraction, phase_fraction_sigma
 from ..spectra.combination import linear_combination
@@ -24,8 +25,8 @@ class Mapping:
     Blocks are ranges of the first axis; different ones may be filled at the same time.
     """
 
-    def __init__(self, model: Model, shape: tuple[int, int, int], *, unexplained: bool = False):
-        self.model = model
+    def __init__(self, model: Model, shape: tuple[int, int, int], *, unexplained: bool = False, own: Fit | None = None):
+        self.model, self._own = model, own
         self.amounts = np.zeros((len(model.names), *shape), np.float32)
         self.amounts_sigma = np.zeros_like(self.amounts)
         self.sigma = np.zeros(shape, np.float32)
@@ -41,9 +42,11 @@ class Mapping:
         """Fit `mu` (energy, ...) of a block; `repaired` counts rays and broadcasts to the block."""
         model, count, grid = self.model, len(self.model.names), mu.shape[1:]
         flat = mu.reshape(len(mu), -1)
-        found = linear_combination(
-            flat, variance.reshape(len(mu), -1), model.design, model.weights, count, constraint=model.constraint
-        )
+        spread = variance.reshape(len(mu), -1)
+        if self._own is not None:
+            found = fitted(self._own, flat, spread, model.energies_eV, model.design, model.weights, count)
+        else:
+            found = linear_combination(flat, spread, model.design, model.weights, count, constraint=model.constraint)
         self.put(block, found.amounts.reshape(count, *grid), found.covariance.reshape(count, count, *grid), repaired)
         poor = found.chi2 - found.dof > 5 * np.sqrt(2 * np.maximum(found.dof, 1))
         self.flags[block] |= np.where(poor.reshape(grid), Flag.POOR_FIT, 0).astype(np.uint8)

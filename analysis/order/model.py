@@ -21,9 +21,10 @@ _SAMPLED_VIEWS = 16
 
 @dataclass(frozen=True)
 class Model:
-    """`design` (energy, unknown) of the species `names` first, then of the background; `weights` (energy,)."""
+    """`design` (energy, unknown) of the species `names` first, then of the background; `weights` (energy,) of `energies_eV`."""
 
     names: tuple[str, ...]
+    energies_eV: Array
     design: Array
     weights: Array
     constraint: Constraint = "free"
@@ -48,7 +49,7 @@ def model_of(
     names = tuple(standard.name for standard in standards)
     fp_index(names)
     matrix = standards_matrix(on_scan_scale(standards, offset_eV), scan.energies_eV)
-    return Model(names, design_matrix(matrix, scan.energies_eV, background), weights, constraint)
+    return Model(names, scan.energies_eV, design_matrix(matrix, scan.energies_eV, background), weights, constraint)
 
 
 def energy_weights(prepared: Prepared) -> Array:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..choices import Analysis
+from ..own import Own
 from ..prepare.prepared import Prepared
 from ..progress import Progress
 from ..reconstruct.engines import engine_of
@@ -25,11 +26,11 @@ Values = NDArray[np.float32]
 
 
 def projection_first(
-    prepared: Prepared, model: Model, settings: Analysis, *, threads: int = 1, progress: Progress | None = None
+    prepared: Prepared, model: Model, settings: Analysis, own: Own, *, threads: int = 1, progress: Progress | None = None
 ) -> tuple[AmountMap, Tally]:
     """Amounts and sigma in every voxel of a scan, as `image_first`; chi2 is that of the rays."""
     scan, n = prepared.scan, prepared.scan.columns
-    engine = engine_of(settings, prepared)
+    engine = engine_of(settings, prepared, own.engine)
     mapping = Mapping(model, (scan.rows, n, n))
     mapping.outside(prepared.geometry.center_px)
 

@@ -6,6 +6,7 @@ import operator
 import numpy as np
 from numpy.typing import NDArray
 
+from ..own import Own
 from ..prepare.prepared import Prepared
 from ..progress import Progress
 from ..result import AmountMap
@@ -14,7 +15,7 @@ from .model import Model
 from .tally import Tally
 
 
-def fit_series(prepared: Prepared, model: Model, progress: Progress | None = None) -> tuple[AmountMap, Tally]:
+def fit_series(prepared: Prepared, model: Model, own: Own, progress: Progress | None = None) -> tuple[AmountMap, Tally]:
     """Projected amounts, um, of every pixel at every repeat of an energy scan in one view.
 
     The model's design (energy, unknown) is in 1/um, so its amounts are thicknesses of LFP that hold the same iron.
@@ -22,7 +23,7 @@ def fit_series(prepared: Prepared, model: Model, progress: Progress | None = Non
     """
     scan = prepared.scan
     repeats, grid = len(scan.angles_rad), (scan.rows, scan.columns)
-    mapping = Mapping(model, (repeats, *grid))
+    mapping = Mapping(model, (repeats, *grid), own=own.fit)
     tallies: list[Tally] = []
     for k in range(repeats):
         depth = np.empty((len(prepared.noises), 1, *grid), np.float32)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from instrument.measurement import InputError
 
 from ..choices import Analysis
+from ..own import Engine
 from ..prepare.prepared import Prepared
 from .fbp import FilteredBackprojection
 from .iterative import cgls, sirt
@@ -27,17 +28,25 @@ Transform = Callable[[Floats, Floats, Floats], tuple[Values, Values]]
 _ITERATIVE: dict[str, Callable[..., Values]] = {"cgls": cgls, "sirt": sirt, "tv": total_variation}
 
 
-def engine_of(settings: Analysis, prepared: Prepared) -> Callable[[slice], Transform]:
-    """For a block of rows: the transform of an engine. Raises InputError where it is not installed."""
+def engine_of(settings: Analysis, prepared: Prepared, own: Engine | None = None) -> Callable[[slice], Transform]:
+    """For a block of rows: the transform of an engine, `own` instead of ours. Raises InputError where it is not installed."""
     angles_rad, columns = prepared.scan.angles_rad, prepared.scan.columns
     center_px, pixel_um = prepared.geometry.center_px, prepared.scan.pixel_um
     correlation = prepared.correlation
+    projector = Projector(angles_rad, columns, center_px=center_px, pixel_um=pixel_um)
+    if own is not None:
+        engine = own
+
+        def given(rays: Floats, variance: Floats) -> Values:
+            shown = np.asarray(rays, np.float32)
+            return np.asarray(engine(shown, angles_rad, center_px=center_px, pixel_um=pixel_um), np.float32)
+
+        return functools.partial(with_replicates, given, correlation, projector=projector)
     if settings.engine == "fbp":
         fbp = FilteredBackprojection(
             angles_rad, columns, window=settings.window, correlation=correlation, center_px=center_px, pixel_um=pixel_um
         )
         return functools.partial(_filtered, fbp)
-    projector = Projector(angles_rad, columns, center_px=center_px, pixel_um=pixel_um)
     if settings.engine == "tomopy":
         check_tomopy()
         from .tomopy_engine import gridrec, iterative
@@ -53,11 +62,11 @@ def engine_of(settings: Analysis, prepared: Prepared) -> Callable[[slice], Trans
             return iterative(rays, angles_rad, center_px=center_px, pixel_um=pixel_um, algorithm=settings.algorithm)
 
         return functools.partial(with_replicates, stepwise, correlation, projector=projector)
-    method, own = _ITERATIVE[settings.engine], settings.weights == "ray"
+    method, each = _ITERATIVE[settings.engine], settings.weights == "ray"
 
     def weighted(rays: Floats, variance: Floats) -> Values:
         # One weight for each view, or each ray its own.
-        shown = np.asarray(variance if own else variance.mean(axis=(0, 2), keepdims=True), np.float32)
+        shown = np.asarray(variance if each else variance.mean(axis=(0, 2), keepdims=True), np.float32)
         return method(np.asarray(rays, np.float32), angles_rad, center_px=center_px, pixel_um=pixel_um, variance=shown)
 
     return functools.partial(with_replicates, weighted, correlation, projector=projector)

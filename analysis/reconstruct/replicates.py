@@ -65,7 +65,9 @@ def averaged(covariance: Values, maps: Values, smoothing_px: tuple[float, float,
     level = np.digitize(steepness, float(steepness.max()) * np.geomspace(1e-4, 1, _LEVELS)[:-1]).ravel()
     total = np.einsum("ii...->...", covariance)
     typical = np.bincount(level, total.ravel(), _LEVELS) / np.maximum(np.bincount(level, minlength=_LEVELS), 1)
-    share = np.maximum(typical, 1e-12 * typical.max())[level].reshape(total.shape).astype(np.float32)
+    # Maps of air may be 0 in every replicate: no share is, so that none is divided by 0.
+    least = max(1e-12 * float(typical.max()), float(np.finfo(np.float32).tiny))
+    share = np.maximum(typical, least)[level].reshape(total.shape).astype(np.float32)
     out = np.empty_like(covariance)
     for row, target in zip(covariance, out, strict=True):
         for part, smooth in zip(row, target, strict=True):

@@ -13,7 +13,7 @@ from phantom.errors import InputError
 
 from . import worker
 
-_FORM = re.compile(r"(?P<place>.+\.py|[A-Za-z_][\w.]*):(?P<name>[A-Za-z_]\w*)")
+FORM = re.compile(r"(?P<place>.+\.py|[A-Za-z_][\w.]*):(?P<name>[A-Za-z_]\w*)")
 _START_S = 60.0  # to import what a user's file imports
 _ENDING_S = 0.2  # between closing its pipe and being gone
 _READ_ONLY = ("read-only", "readonly", "WRITEABLE")
@@ -29,7 +29,7 @@ class Hung(GuestError):
 
 def parse(text: str) -> tuple[str, str]:
     """File or module, and name. Raises InputError for another form or a file that is not there."""
-    match = _FORM.fullmatch(text)
+    match = FORM.fullmatch(text)
     if match is None:
         raise InputError(f"{text}: allowed is path/file.py:name or module:name")
     if match["place"].endswith(".py") and not Path(match["place"]).is_file():
@@ -40,12 +40,13 @@ def parse(text: str) -> tuple[str, str]:
 class Guest:
     """Calls a user's function; its inputs are copies that cannot be written to. A call that takes longer than `limit_s` ends.
 
+    The function runs in the interpreter `python`, which needs numpy and what the user's file imports, and nothing of ours.
     `parameters` are the function's, where Python knows them. Raises InputError for a function that cannot be found or loaded,
     `GuestError` for a call without an answer: the next call is answered by a new process.
     """
 
-    def __init__(self, text: str, limit_s: float = 10.0):
-        self.text, self.limit_s = text, limit_s
+    def __init__(self, text: str, limit_s: float = 10.0, python: str = sys.executable):
+        self.text, self.limit_s, self._python = text, limit_s, python
         self._place, self._name = parse(text)
         self._process: _Process | None = None
         self.parameters: tuple[str, ...] = ()
@@ -54,7 +55,7 @@ class Guest:
     def _started(self) -> "_Process":
         """The process that answers."""
         if self._process is None:
-            self._process = _Process(self._place, self._name)
+            self._process = _Process(self._python, self._place, self._name)
             try:
                 hello = self._answer(self._process, _START_S)
             except GuestError as error:
@@ -105,9 +106,9 @@ class Guest:
 class _Process:
     """A worker with a function loaded, and the two pipes to it."""
 
-    def __init__(self, place: str, name: str):
+    def __init__(self, python: str, place: str, name: str):
         # -P: what lies in the folder it is started from does not stand in for what the worker itself imports.
-        command = [sys.executable, "-P", str(Path(worker.__file__)), place, name]
+        command = [python, "-P", str(Path(worker.__file__)), place, name]
         self._popen = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._popen.stdin is not None
         assert self._popen.stdout is not None

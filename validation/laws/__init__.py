@@ -1,4 +1,4 @@
-"""Laws that any engine, fit or alignment must obey, for `txm-twin check` and for tests of one's own.
+"""Laws that any engine, fit, alignment or pipeline must obey, for `txm-twin check` and for tests of one's own.
 
     import pytest
     from validation.laws import ENGINE, hold
@@ -14,5 +14,6 @@ from .align_laws import ALIGN_ENERGIES, ALIGN_VIEWS
 from .engine_laws import ENGINE
 from .fit_laws import FIT
 from .law import Broken, Finding, Law, examine, hold
+from .pipeline_laws import PIPELINE
 
-__all__ = ["ALIGN_ENERGIES", "ALIGN_VIEWS", "ENGINE", "FIT", "Broken", "Finding", "Law", "examine", "hold"]
+__all__ = ["ALIGN_ENERGIES", "ALIGN_VIEWS", "ENGINE", "FIT", "PIPELINE", "Broken", "Finding", "Law", "examine", "hold"]

@@ -25,6 +25,7 @@ class Law:
 
     `needs` names what only some functions promise, such as "linear"; a user whose function does not may leave those laws out.
     `false_alarms` is the probability that a trial fails for a function that obeys, by noise alone; 0 where no noise decides.
+    After the first case that breaks it, at most `shrinks` smaller ones are tried.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Law:
     examples: int
     needs: str = ""
     false_alarms: float = 0.0
+    shrinks: int = 500
 
     def __str__(self) -> str:
         return self.name
@@ -55,13 +57,13 @@ class Finding:
 
 
 def law(
-    cases: SearchStrategy[Any], *, examples: int = 10, needs: str = "", false_alarms: float = 0.0
+    cases: SearchStrategy[Any], *, examples: int = 10, needs: str = "", false_alarms: float = 0.0, shrinks: int = 500
 ) -> Callable[[Callable[[Function, Any], None]], Law]:
     """Makes a law of a trial: its name is the law's, its docstring the claim."""
 
     def named(trial: Callable[[Function, Any], None]) -> Law:
         claim = " ".join((trial.__doc__ or "").split())
-        return Law(trial.__name__.replace("_", " "), claim, cases, trial, examples, needs, false_alarms)
+        return Law(trial.__name__.replace("_", " "), claim, cases, trial, examples, needs, false_alarms, shrinks)
 
     return named
 
@@ -70,6 +72,7 @@ def examine(function: Function, held: Law, *, seed_: int = 0, examples: int | No
     """A function tried on a law's cases; a case that breaks it is made as small as hypothesis can."""
     last: list[tuple[Any, Broken]] = []
     hung: list[str] = []
+    tried = 0
 
     def called(*arguments: Any, **named: Any) -> Any:
         if hung:  # no smaller case is worth waiting for
@@ -96,6 +99,12 @@ def examine(function: Function, held: Law, *, seed_: int = 0, examples: int | No
     )
     @given(case=held.cases)
     def trial(case: Any) -> None:
+        nonlocal tried
+        if last and tried == held.shrinks:  # the smallest one yet has to do
+            if case == last[0][0]:
+                raise last[0][1]
+            return
+        tried += bool(last)
         try:
             held.trial(called, case)
         except Broken as broken:

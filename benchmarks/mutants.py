@@ -1,4 +1,4 @@
-"""Broken variants of our own engines, fits and alignments, and which law catches each; and sound ones, which no law may catch.
+"""Broken variants of our own functions, and the law that catches each; and sound ones, which no law may catch.
 
     python benchmarks/mutants.py [--only ROLE ...] [--runs 200] [--workers 2]
 
@@ -26,11 +26,12 @@ from analysis.align.role import align_energies, align_views
 from analysis.reconstruct.fbp import fbp
 from analysis.reconstruct.iterative import cgls, sirt
 from analysis.spectra.combination import fit
-from validation.laws import ALIGN_ENERGIES, ALIGN_VIEWS, ENGINE, FIT, Broken, Law, examine
+from validation.laws import ALIGN_ENERGIES, ALIGN_VIEWS, ENGINE, FIT, PIPELINE, Broken, Law, examine
 from validation.laws.fit_laws import Mixtures
+from validation.role import pipeline
 
 CATALOG: tuple[Mutant, ...] = (*ENGINES, *FITS, *ALIGNMENTS, *PIPELINES)
-LAWS = {"engine": ENGINE, "fit": FIT, "align views": ALIGN_VIEWS, "align energies": ALIGN_ENERGIES}
+LAWS = {"engine": ENGINE, "fit": FIT, "align views": ALIGN_VIEWS, "align energies": ALIGN_ENERGIES, "pipeline": PIPELINE}
 # Sound functions: role, function, and what laws need that they do not promise.
 SOUND: dict[str, tuple[str, Function, tuple[str, ...]]] = {
     "fbp": ("engine", fbp, ()),
@@ -39,6 +40,7 @@ SOUND: dict[str, tuple[str, Function, tuple[str, ...]]] = {
     "fit": ("fit", fit, ()),
     "align_views": ("align views", align_views, ()),
     "align_energies": ("align energies", align_energies, ()),
+    "pipeline": ("pipeline", pipeline, ()),
 }
 VOXELS = 1000
 
@@ -61,7 +63,7 @@ def judged(mutant: Mutant) -> Verdict:
     """The first law that a mutant breaks, each with its own number of cases."""
     start = time.perf_counter()
     for law in laws_of(mutant.role, mutant.without):
-        found = examine(mutant.function, law)
+        found = examine(mutant.function, replace(law, shrinks=0))
         if not found.holds:
             return Verdict(law.name, found.message, time.perf_counter() - start)
     return Verdict("", "", time.perf_counter() - start)

@@ -54,6 +54,16 @@ def displaced(volume: Array, truth: Array) -> Array:
     return np.array([np.linalg.lstsq(of, by, rcond=None)[0] for of, by in zip(changes, left, strict=True)])
 
 
+def stands(volume: Array, truth: Array, what: str) -> None:
+    """Broken where a slice lies elsewhere than that of the truth."""
+    off = np.abs(displaced(volume, truth)).max(axis=0)
+    if not (off[:2].max() <= _PLACE_PX and off[2] <= _TURN_DEG):
+        raise Broken(
+            f"{what} lies {off[:2].max():.3g} pixels from its place and is turned by {off[2]:.3g} degrees; "
+            f"allowed {_PLACE_PX:g} and {_TURN_DEG:g}"
+        )
+
+
 @dataclass(frozen=True)
 class Noise:
     """A scene with noise of `share` of its largest depth."""
@@ -115,12 +125,7 @@ def keeps_the_mass(engine: Function, scene: Scene) -> None:
 @law(scenes())
 def keeps_the_place(engine: Function, scene: Scene) -> None:
     """Slices lie where they should, and as they should: x to the right at 0 degrees, turning as the contract says."""
-    off = np.abs(displaced(image(engine, scene), scene.volume())).max(axis=0)
-    if not (off[:2].max() <= _PLACE_PX and off[2] <= _TURN_DEG):
-        raise Broken(
-            f"a slice lies {off[:2].max():.3g} pixels from its place and is turned by {off[2]:.3g} degrees; "
-            f"allowed {_PLACE_PX:g} and {_TURN_DEG:g}"
-        )
+    stands(image(engine, scene), scene.volume(), "a slice")
 
 
 @law(st.tuples(scenes(), st.sampled_from([0.002, 0.1, 4.0, 30.0])), examples=8)

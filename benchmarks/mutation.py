@@ -159,7 +159,8 @@ def main():
     chosen = parser.parse_args()
     known = json.loads(chosen.store.read_text()) if chosen.store.exists() else {}
     paths = modules(chosen.only)
-    jobs = [(path, change) for path in paths for change in sample(path, chosen.each, chosen.seed)]
+    samples = {path: sample(path, chosen.each, chosen.seed) for path in paths}
+    jobs = [(path, own[turn]) for turn in range(chosen.each) for path, own in samples.items() if turn < len(own)]
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "checkout"
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", "__pycache__", ".*_cache"))

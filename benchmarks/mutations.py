@@ -44,6 +44,9 @@ _CALLS = [
 _SWAP = {a: b for pair in _CALLS for a, b in (pair, pair[::-1])}
 
 
+_WIDTH = 80
+
+
 @dataclass(frozen=True)
 class Change:
     """The `number`-th change of a source: of what `kind`, at which (line, column), in which function, what it was and becomes."""
@@ -123,8 +126,9 @@ def _child(parent: ast.AST, field: str, index: int | None) -> ast.AST:
 
 
 def _text(node: ast.AST) -> str:
-    """A line of source: of a compound statement its first."""
-    return ast.unparse(ast.fix_missing_locations(copy.deepcopy(node))).splitlines()[0]
+    """A line of source, of a compound statement its first, and of a long one its two ends."""
+    line = ast.unparse(ast.fix_missing_locations(copy.deepcopy(node))).splitlines()[0]
+    return line if len(line) <= _WIDTH else f"{line[: _WIDTH // 2]} ... {line[-_WIDTH // 2 :]}"
 
 
 def changes(source: str) -> list[Change]:

@@ -12,8 +12,8 @@ Function = Callable[..., Any]
 class Mutant:
     """A `function` of a `role` with one thing wrong, which `says` names.
 
-    `source` is the public report of such a fault, "" for one that we thought of. `base` is the sound function: laws that it does
-    not promise (`without`, as `txm-twin check --except`) do not count.
+    `source` is the public report of such a fault, "" for one that we thought of. Laws that the sound function does not promise
+    (`without`, as `txm-twin check --except`) do not count.
     """
 
     name: str

@@ -43,6 +43,12 @@ SOUND: dict[str, tuple[str, Function, tuple[str, ...]]] = {
     "pipeline": ("pipeline", pipeline, ()),
 }
 VOXELS = 1000
+# Those that no law catches, and why none should.
+SURVIVORS = {
+    ("engine", "window off by two"): "a window on the ramp is an engine's own choice, and this one takes away less than Hann's",
+    ("engine", "sums in 16 bits"): "errs by 0.00004 of the largest value, where two images that should be alike may differ by 0.003",
+    ("fit", "half precision"): "errs by 0.0003 of a full voxel; allowed is 0.0005",
+}
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,7 @@ def print_mutants(pool: ProcessPoolExecutor, roles: list[str]) -> None:
     """A line for each mutant, and a table by role."""
     chosen = [k for k, mutant in enumerate(CATALOG) if mutant.role in roles]
     counts: Counter[tuple[str, str]] = Counter()
+    left: list[tuple[str, str]] = []
     by: dict[str, Counter[str]] = {role: Counter() for role in roles}
     print("| role | mutant | what is wrong | after | caught by | s |\n|---|---|---|---|---|---|")
     for k, verdict in zip(chosen, pool.map(_judged, chosen), strict=True):
@@ -125,6 +132,7 @@ def print_mutants(pool: ProcessPoolExecutor, roles: list[str]) -> None:
             f"| {one.role} | {one.name} | {one.says} | {one.source} | {verdict.law or 'SURVIVES'} | {verdict.seconds:.1f} |",
             flush=True,
         )
+        left += [] if verdict.law else [(one.role, one.name)]
         counts[one.role, "all"] += 1
         counts[one.role, "sourced"] += bool(one.source)
         counts[one.role, "caught"] += bool(verdict.law)
@@ -136,6 +144,8 @@ def print_mutants(pool: ProcessPoolExecutor, roles: list[str]) -> None:
     caught, total = (sum(counts[role, what] for role in roles) for what in ("caught", "all"))
     sourced = sum(counts[role, "sourced"] for role in roles)
     print(f"\n{caught} of {total} caught, {caught / total:.1%}; {sourced} after public reports")
+    for role, name in left:
+        print(f"{role}, {name}: {SURVIVORS.get((role, name), 'NO REASON KNOWN')}")
 
 
 def print_alarms(pool: ProcessPoolExecutor, roles: list[str], runs: int) -> None:

@@ -101,7 +101,7 @@ def test_check_says_each_law_and_exits_with_1(tmp_path, capsys):
     assert "holds   answers" in told
     assert "BROKEN  comes near the truth: away from the truth" in told
     assert "the law: A smooth object seen from many sides" in told
-    assert "the case: Scene(rows=1, columns=32" in told
+    assert "the case: Scene(rows=1, columns=40" in told
     assert "laws hold for" in told
 
 

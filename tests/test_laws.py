@@ -1,6 +1,4 @@
-"""The laws: ours hold them, broken ones are caught by the law that should, and a case is a small one."""
-
-import functools
+"""The laws: ours hold them, and a case is a small one. What they catch: test_mutants.py."""
 
 import numpy as np
 import pytest
@@ -13,6 +11,7 @@ from validation.laws import ALIGN_ENERGIES, ALIGN_VIEWS, ENGINE, FIT, Broken, ex
 from validation.laws.scenes import Scene
 
 FEW = {"examples": 2}
+TELLING = {"finds the shifts": 2, "adds a further shift": 1, "errs less with less noise": 3}  # with so many examples
 NAMED = {law.name: law for law in (*ENGINE, *FIT)}
 
 
@@ -36,9 +35,13 @@ def test_alignment_of_views_holds_every_law(law):
     hold(align_views, law, **FEW)
 
 
-@pytest.mark.parametrize("law", ALIGN_ENERGIES[2:], ids=str)
+@pytest.mark.parametrize(
+    "law",
+    [pytest.param(law, marks=[] if law.name in TELLING else [pytest.mark.slow]) for law in ALIGN_ENERGIES],
+    ids=str,
+)
 def test_alignment_of_energies_holds_every_law(law):
-    hold(align_energies, law, examples=1)
+    hold(align_energies, law, examples=TELLING.get(law.name, 2))
 
 
 def test_every_law_is_a_sentence_of_its_own():
@@ -61,92 +64,6 @@ def test_a_scene_is_its_own_projection():
     middle = rays @ (np.arange(48) - scene.center_px) / rays.sum(axis=2)
     wanted = x[:, None] * np.cos(scene.angles_rad) + y[:, None] * np.sin(scene.angles_rad)
     np.testing.assert_allclose(middle, wanted, atol=0.02)
-
-
-def of_rays(change):
-    return lambda rays, angles, **place: fbp(change(rays), angles, **place)
-
-
-def of_image(change):
-    return lambda rays, angles, **place: change(fbp(rays, angles, **place))
-
-
-def of_place(**changes):
-    return lambda rays, angles, **place: fbp(rays, angles, **(place | {k: f(place[k]) for k, f in changes.items()}))
-
-
-def carried(engine):
-    """Keeps half of the image before."""
-    before = {}
-
-    def with_memory(rays, angles, **place):
-        new = engine(rays, angles, **place)
-        old = before.get(new.shape, new)
-        before[new.shape] = new
-        return 0.5 * (new + old)
-
-    return with_memory
-
-
-BROKEN_ENGINES = {
-    "upside down": (of_image(lambda v: v[::-1]), "makes each slice of its row"),
-    "mirrored": (of_image(lambda v: v[:, :, ::-1]), "keeps the place"),
-    "transposed": (of_image(lambda v: v.transpose(0, 2, 1)), "keeps the place"),
-    "half a pixel": (of_place(center_px=lambda c: c + 0.5), "keeps the place"),
-    "axis ignored": (of_place(center_px=lambda _: 19.5), "follows the axis"),
-    "pixel ignored": (of_place(pixel_um=lambda _: 0.1), "scales with the pixel"),
-    "gain of the ramp": (of_image(lambda v: 1.05 * v), "keeps the mass"),
-    "negatives cut": (of_image(lambda v: np.maximum(v, 0)), "has no bias from noise"),
-    "a memory": (carried(fbp), "says the same again"),
-    "a constant": (of_image(lambda v: v + 1e-3), "makes nothing of nothing"),
-    "angles the other way": (lambda rays, angles, **place: fbp(rays, -angles, **place), "keeps the place"),
-    "degrees": (lambda rays, angles, **place: fbp(rays, np.rad2deg(angles), **place), "comes near the truth"),
-    "flattened": (of_image(lambda v: v[0]), "answers"),
-    "complex": (of_image(lambda v: v + 0j), "answers"),
-}
-
-
-@pytest.mark.parametrize(("engine", "name"), BROKEN_ENGINES.values(), ids=BROKEN_ENGINES)
-def test_a_broken_engine_is_caught(engine, name):
-    found = examine(engine, NAMED[name] if name != "answers" else ENGINE[0])
-    assert not found.holds
-    assert found.case is not None
-
-
-def of_answer(change):
-    return lambda mu, sigma, energies, standards: change(*fit(mu, sigma, energies, standards))
-
-
-BROKEN_FITS = {
-    "swapped": (of_answer(lambda a, s: (a[::-1], s[::-1])), "finds what was mixed"),
-    "sigma a fifth small": (of_answer(lambda a, s: (a, 0.8 * s)), "states an honest sigma"),
-    "sigma of one": (of_answer(lambda a, s: (a, np.ones_like(s))), "states sigma in proportion"),
-    "negatives cut": (of_answer(lambda a, s: (np.maximum(a, 0), s)), "has no bias"),
-    "no background": (functools.partial(fit, background="none"), "ignores what is the same at all energies"),
-    "nothing is zero": (of_answer(lambda a, s: (np.nan_to_num(a), s)), "has no answer to nothing"),
-    "sorted energies": (lambda mu, sigma, e, st: fit(mu, sigma, e, st[:, np.argsort(e)]), "does not mind the order of energies"),
-    "full of iron": (functools.partial(fit, constraint="sum-one"), "finds what was mixed"),
-    "one energy off": (lambda mu, sigma, e, st: fit(mu, sigma, e, np.roll(st, 1, axis=1)), "finds what was mixed"),
-}
-
-
-@pytest.mark.parametrize(("broken", "name"), BROKEN_FITS.values(), ids=BROKEN_FITS)
-def test_a_broken_fit_is_caught(broken, name):
-    assert not examine(broken, NAMED[name]).holds
-
-
-@pytest.mark.parametrize(
-    ("change", "name"),
-    [
-        (lambda shifts: -shifts, "finds the shifts"),
-        (lambda shifts: shifts[:, ::-1], "finds the shifts"),
-        (lambda shifts: np.round(shifts), "finds the shifts"),
-        (lambda shifts: shifts[:-1], "answers"),
-    ],
-)
-def test_a_broken_alignment_is_caught(change, name):
-    (law,) = (law for law in ALIGN_VIEWS if law.name == name)
-    assert not examine(lambda stack, angles_rad: change(align_views(stack, angles_rad)), law, **FEW).holds
 
 
 def test_a_case_is_made_small_and_repeats():

@@ -5,6 +5,7 @@ Each gives shifts (n, 2), pixels (row, column): how far each image has moved fro
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from instrument.measurement import InputError
 
@@ -19,6 +20,7 @@ _PASSES = 12
 _SPECIES = 2
 _SMALLEST = 8  # rows and columns
 _SMOOTHING_PX = (4.0, 2.0, 1.0)
+_EDGE_PX = 1.0
 
 
 def align_views(stack: Array, angles_rad: Array, *, threads: int = 1) -> Array:
@@ -68,7 +70,8 @@ def align_energies(stack: Array, energies_eV: Array) -> Array:
 
 def _from_first(stack: Array) -> Array:
     """Shifts (n, 2), whole pixels, by the correlation of the images' gradients, whose signs do not count."""
-    edges = np.stack([np.hypot(*np.gradient(image)) for image in stack.astype(float)])
+    smooth = gaussian_filter(stack.astype(float), _EDGE_PX, axes=(1, 2))  # or noise has more edges than the sample
+    edges = np.stack([np.hypot(*np.gradient(image)) for image in smooth])
     edges -= edges.mean(axis=(1, 2), keepdims=True)
     size = tuple(2 * n for n in stack.shape[1:])
     spectra = np.fft.rfft2(edges, size)

@@ -63,7 +63,7 @@ class FilteredBackprojection:
         correlation: Array | None = None,
     ):
         self.columns = columns
-        self.padded = 2 * int(2 ** np.ceil(np.log2(columns)))
+        self.padded = padded_length(columns)
         self.pixel_um = pixel_um
         self.weights = angular_weights(angles_rad)
         self._angles = np.asarray(angles_rad, float)
@@ -142,6 +142,11 @@ class FilteredBackprojection:
                 index = np.rint((u[:, None] - columns) * fine).astype(int) % len(kernel)
                 out[i] += (self.weights @ kernel[index]) ** 2 / len(azimuths)
         return radii, out
+
+
+def padded_length(columns: int) -> int:
+    """A power of two at least twice the columns: a row's ends do not meet in the convolution."""
+    return 2 * int(2 ** np.ceil(np.log2(columns)))
 
 
 def _ramp(size: int) -> Array:

@@ -10,11 +10,17 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from .law import Broken, Function, Law, checked, close, law
+from .law import Broken, Function, Law, checked, close, law, sealed
 
 Array = NDArray[np.float64]
 
 _CLOUDS = 5
+# Pixels, rms over all images. Noise of 1 % of the largest depth leaves 0.02 to whoever knows the sample. Not to know it costs
+# views little; of energies two species that change places look like shifts, which may cost up to 0.14.
+_FOUND_PX = {"angles": 0.06, "energies": 0.2}
+_SAME_PX = 0.05  # between two answers that should be alike
+_FURTHER_PX = 0.15  # of an image that has been moved on
+_NOISY_PX = 1.0  # with four times the noise
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,7 @@ class Frames:
     """Images of a sample of a few Gaussian clouds, each moved by up to `reach_px` along rows and columns.
 
     `kind` "angles": of one energy at `images` angles over half a turn; "energies": of one view at `images` energies across the
-    edge, at which two species absorb differently. `noise` is over the largest depth.
+    edges, closer together there, at which two species absorb differently. `noise` is over the largest depth.
     """
 
     kind: str
@@ -38,7 +44,8 @@ class Frames:
         """Angles, rad, or energies, eV."""
         if self.kind == "angles":
             return np.pi * np.arange(self.images) / self.images
-        return np.linspace(7100.0, 7160.0, self.images)
+        share = np.linspace(-1, 1, self.images)
+        return np.asarray(7124 + 6 * share + 24 * share**3)
 
     @property
     def shifts(self) -> Array:
@@ -80,21 +87,22 @@ class Frames:
 
 def found(align: Function, case: Frames, stack: Array | None = None, values: Array | None = None) -> Array:
     """The shifts that an alignment finds, less the sample's own place."""
-    answer = align(case.stack() if stack is None else stack, case.values if values is None else values)
+    answer = align(sealed(case.stack() if stack is None else stack), sealed(case.values if values is None else values))
     shifts = checked(answer, (case.images, 2))
     if not np.isfinite(shifts).all():
         raise Broken(f"{np.sum(~np.isfinite(shifts))} of {shifts.size} shifts are not finite")
     return case.known(shifts)
 
 
-def _close(shifts: Array, wanted: Array, allowed: float, what: str) -> None:
+def _close(shifts: Array, wanted: Array, what: str, allowed: float = _SAME_PX) -> None:
     close(shifts, wanted, allowed, what, " pixels")
 
 
 def laws_of(kind: str) -> tuple[Law, ...]:
     """The laws for an alignment of views (`kind` "angles") or of energies ("energies")."""
-    images = st.integers(20, 30) if kind == "angles" else st.integers(9, 16)
-    cases = st.builds(Frames, st.just(kind), images=images, seed=st.integers(0, 10**6))
+    images = st.integers(20, 30) if kind == "angles" else st.integers(14, 20)
+    sizes = {"rows": st.integers(36, 43), "columns": st.integers(44, 51)}
+    cases = st.builds(Frames, st.just(kind), images=images, seed=st.integers(0, 10**6), **sizes)
     still = st.builds(replace, cases, reach_px=st.just(0.0))
 
     @law(cases, examples=4)
@@ -107,23 +115,23 @@ def laws_of(kind: str) -> tuple[Law, ...]:
         """The same images give the same shifts, whatever was aligned in between."""
         first = found(align, case)
         found(align, replace(case, seed=case.seed + 1))
-        _close(found(align, case), first, 1e-6, "a second answer differs from the first")
+        _close(found(align, case), first, "a second answer differs from the first", 1e-6)
 
     @law(cases, examples=6)
     def finds_the_shifts(align: Function, case: Frames) -> None:
         """Rows and columns by which images have moved, sign and order as the contract says; contrast that changes is no shift."""
-        _close(found(align, case), case.shifts, 0.2, "shifts away from the truth")
+        _close(found(align, case), case.shifts, "shifts away from the truth", _FOUND_PX[kind])
 
     @law(still, examples=3)
     def leaves_alone_what_stands_still(align: Function, case: Frames) -> None:
         """Images that have not moved are not moved."""
-        _close(found(align, case), case.shifts, 0.15, "shifts where nothing has moved")
+        _close(found(align, case), case.shifts, "shifts where nothing has moved", _FOUND_PX[kind])
 
     @law(st.tuples(cases, st.sampled_from([0.1, 3.0])), examples=3)
     def does_not_mind_how_dark(align: Function, case: tuple[Frames, float]) -> None:
         """As many times the optical depth, the same shifts."""
         one, factor = case
-        _close(found(align, one, factor * one.stack()), found(align, one), 0.05, f"at {factor:g} times the depth")
+        _close(found(align, one, factor * one.stack()), found(align, one), f"at {factor:g} times the depth")
 
     @law(cases, examples=3)
     def does_not_mind_the_order(align: Function, case: Frames) -> None:
@@ -131,17 +139,17 @@ def laws_of(kind: str) -> tuple[Law, ...]:
         order = np.random.default_rng(case.seed).permutation(case.images)
         other = np.empty((case.images, 2))
         other[order] = checked(align(case.stack()[order], case.values[order]), (case.images, 2))
-        _close(case.known(other), found(align, case), 0.05, "images in another order")
+        _close(case.known(other), found(align, case), "images in another order")
 
     @law(cases, examples=3)
     def turns_over_with_the_rows(align: Function, case: Frames) -> None:
         """Images upside down have moved the other way along rows."""
-        _close(found(align, case, case.stack()[:, ::-1]), found(align, case) * [-1, 1], 0.05, "images upside down")
+        _close(found(align, case, case.stack()[:, ::-1]), found(align, case) * [-1, 1], "images upside down")
 
     @law(cases, examples=3)
     def mirrors_with_the_columns(align: Function, case: Frames) -> None:
         """Images mirrored left to right have moved the other way across."""
-        _close(found(align, case, case.stack()[:, :, ::-1]), found(align, case) * [1, -1], 0.05, "images mirrored")
+        _close(found(align, case, case.stack()[:, :, ::-1]), found(align, case) * [1, -1], "images mirrored")
 
     @law(st.tuples(cases, st.integers(-3, 3), st.integers(-3, 3)), examples=4)
     def adds_a_further_shift(align: Function, case: tuple[Frames, int, int]) -> None:
@@ -152,17 +160,22 @@ def laws_of(kind: str) -> tuple[Law, ...]:
         further[which] = rows, columns
         stack = one.stack()
         stack[which] = np.roll(stack[which], (rows, columns), axis=(0, 1))
-        wanted = found(align, one) + one.known(further)
-        _close(found(align, one, stack), wanted, 0.1, f"one image {rows} rows and {columns} columns further on")
+        off = found(align, one, stack) - found(align, one) - one.known(further)
+        what = f"one image {rows} rows and {columns} columns further on"
+        _close(off[which], np.zeros(2), f"{what}: its shift", _FURTHER_PX)
+        _close(off, np.zeros_like(off), f"{what}: all shifts")
 
     @law(st.builds(replace, cases, noise=st.just(0.04)), examples=3)
     def errs_less_with_less_noise(align: Function, case: Frames) -> None:
-        """A quarter of the noise is never clearly worse."""
+        """A quarter of the noise is never worse, and all of it, 4 % of the largest depth, no catastrophe."""
         many, few = (
             float(np.sqrt(np.mean((found(align, one) - one.shifts) ** 2))) for one in (case, replace(case, noise=case.noise / 4))
         )
-        if not few <= many + 0.03:
-            raise Broken(f"error at a quarter of the noise: {few:.3g} pixels, with all of it {many:.3g}; allowed is no more")
+        if not few <= many <= _NOISY_PX:
+            raise Broken(
+                f"error at a quarter of the noise: {few:.3g} pixels, with all of it {many:.3g}; allowed no more than with all, "
+                f"and {_NOISY_PX:g}"
+            )
 
     return (
         answers,

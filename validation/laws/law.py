@@ -127,6 +127,13 @@ def hold(function: Function, held: Law, *, seed_: int = 0, examples: int | None 
         raise Broken(f"{held.name}: {found.message}\nthe law: {held.claim}\nthe case: {found.case}, seed {seed_}")
 
 
+def sealed(values: NDArray[Any], kind: type = float) -> NDArray[Any]:
+    """A copy as the roles give it: whoever writes to it fails."""
+    out: NDArray[Any] = np.array(values, kind)
+    out.flags.writeable = False
+    return out
+
+
 def checked(found: Any, shape: tuple[int, ...], what: str = "an array") -> NDArray[np.float64]:
     """An answer as numbers, where it is an array of the shape that the role promises."""
     values = np.asarray(found)

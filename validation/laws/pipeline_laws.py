@@ -19,7 +19,7 @@ from scipy.stats import chi2, t
 
 from analysis.result import IRON_FLOOR
 
-from .engine_laws import largest, middles
+from .engine_laws import largest, stands
 from .law import Broken, Function, Law, close, law, within
 from .pipeline_call import Place, called, concluded
 from .scans import SPECIES, Clouds, Counts, Frames, clouds
@@ -32,7 +32,6 @@ _PHASE = 0.03  # x, rms, where iron is above _FULL: the same
 _FULL = 0.5
 _IRON = 0.3  # iron that is ten times its noise: a ratio to it is nearly normal
 _MASS = 0.02
-_PLACE_PX = 0.1
 _APART_PX = 3  # voxels so far apart have noise of their own: no usual window is wider
 _RARE = 1e-7  # probability that noise alone breaks a statistical law in a trial
 _SHRINKS = 30  # a trial takes tenths of a second, or what the pipeline takes
@@ -130,11 +129,9 @@ def keeps_the_iron(pipeline: Function, case: Clouds) -> None:
 
 @_law(clouds(), examples=4)
 def keeps_the_place(pipeline: Function, case: Clouds) -> None:
-    """The centre of each species lies where it should: x to the right at 0 degrees, turning as the contract says, z by rows."""
+    """Each species lies where and as it should: x to the right at 0 degrees, turning as the contract says, z by rows."""
     for name, truth, amounts in zip(SPECIES, case.amounts(), concluded(pipeline, case.frames()).amounts, strict=True):
-        off = float(np.abs(middles(amounts) - middles(truth)).max())
-        if not off <= _PLACE_PX:
-            raise Broken(f"{name} in a slice lies {off:.3g} pixels from its place; allowed {_PLACE_PX:g}")
+        stands(amounts, truth, f"{name} in a slice")
 
 
 @_law(noises(), examples=3)

@@ -43,7 +43,7 @@ def test_an_adapter_is_as_good_as_ours(recorded, name):
     scores = {}
     for text in ("image", ADAPTERS[name].replace("=", f"={EXAMPLES}/")):
         method = parse_method(text, 300.0, str(Path(PYTHON).absolute()))
-        method.check()
+        method.check(study)
         conclusion = method.analyze(folder, method.applied_to(study), threads=1)
         pair = laid_over(simulation, conclusion, method)
         scores[text] = score_pair(pair)

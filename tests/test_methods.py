@@ -56,6 +56,16 @@ def spoils(scan_path, standards_paths, out_path):
 def silent(scan_path, standards_paths, out_path): pass
 def garbage(scan_path, standards_paths, out_path): open(out_path, "w").write("hello")
 def hangs(scan_path, standards_paths, out_path): time.sleep(60)
+def forks(scan_path, standards_paths, out_path):
+    if os.fork() == 0: time.sleep(30)
+    time.sleep(30)
+
+def pipe(scan_path, standards_paths, out_path): os.mkfifo(out_path)
+def more(scan_path, standards_paths, out_path, extra=1): pipeline(scan_path, standards_paths, out_path)
+def empty(optical_depth, angles_rad, *, center_px, pixel_um):
+    return np.zeros((len(optical_depth), optical_depth.shape[2], optical_depth.shape[2]))
+def negative(mu, sigma, energies_eV, standards): return mu[:2], -sigma[:2]
+def looks(scan_path, standards_paths, out_path): raise ValueError(f"sees {os.listdir('.')}")
 def ends(scan_path, standards_paths, out_path): os._exit(5)
 """
 SMALL = {"scan.angles": 20, "scan.columns": 32, "scan.rows": 24, "scan.pixel_um": 0.22}
@@ -75,7 +85,7 @@ def found(place, text, limit_s=60.0):
     study = load_study("tiny", SMALL)
     method = parse_method(text.replace("mine.py", str(place / "mine.py")), limit_s)
     study = method.applied_to(study)
-    method.check()
+    method.check(load_study("tiny", SMALL))
     return method.analyze(place, study).map
 
 
@@ -84,7 +94,7 @@ def ours(place):
     return found(place, "image")
 
 
-@pytest.mark.parametrize("text", ["engine=mine.py:engine", "mine.py:pipeline", "projection"])
+@pytest.mark.parametrize("text", ["engine=mine.py:engine", "mine.py:pipeline", "mine.py:more", "projection"])
 def test_the_same_steps_elsewhere_give_the_same_map(place, ours, text):
     np.testing.assert_allclose(found(place, text).amounts, ours.amounts, atol=2e-4)
 
@@ -114,6 +124,12 @@ def test_a_program_gives_the_map_that_it_writes(place, ours, tmp_path):
         ("mine.py:silent", "wrote no result.h5"),
         ("mine.py:garbage", "its result cannot be read: result.h5: not a readable HDF5 file"),
         ("mine.py:hangs", "gives no answer within 3 s"),
+        ("mine.py:forks", "gives no answer within 3 s"),
+        ("mine.py:pipe", "wrote no result.h5"),
+        ("mine.py:looks", r"sees \[\]"),
+        ("engine=mine.py:empty", "no voxel has iron"),
+        ("fit=mine.py:negative", "sigmas are below 0"),
+        ("command=sh -c 'yes | head -c 3000000; exit 4'", "ends with status 4: "),
         ("mine.py:ends", "its process ends with status 5"),
         ("engine=mine.py:holes", "values are NaN or infinite"),
         ("engine=mine.py:flat", r"answers with shape \(20, 32\)"),
@@ -143,6 +159,7 @@ def test_what_a_method_did_instead_is_said(place, text, words):
         ("joint,engine=mine.py:engine", "allowed is method image or projection"),
         ("projection,fit=mine.py:fit", "allowed is method image, constraint free"),
         ("command=", "allowed is command=PROGRAM"),
+        ("command=python -c 'open", "quotes closed"),
         ("command=no-such-program", "with a program that can be found"),
     ],
 )

@@ -106,3 +106,11 @@ def test_requirements(text, holds):
 def test_requirements_are_parsed_never_evaluated(text):
     with pytest.raises(InputError, match="--require"):
         parse_requirement(text)
+
+
+@pytest.mark.parametrize("factor", [0.2, 1.0, 5.0])
+def test_the_shift_is_found_whatever_the_unit_of_iron(truth, perfect, factor):
+    moved = average_onto(truth, (48, 48, 48), 0.12, np.array([0.0, 0.0, 1.0]) * 0.12)
+    scores = score(truth, replace(moved, amounts=factor * moved.amounts))
+    assert scores["registration_shift_um"] == pytest.approx(0.12, abs=1e-3)
+    assert scores["phase_rmse"] < 2e-3

@@ -109,13 +109,21 @@ def test_ranks_and_coverage_tell_the_size_of_sigma(scale, seed):
     assert [one.mean for one in covered] == sorted(one.mean for one in covered)
 
 
-def a_calibration(*, width=1.0, bias=0.0, error=0.1, sigma=0.1, dose=10.0, **changes):
+def a_calibration(*, width=1.0, bias=0.0, error=0.1, sigma=0.1, dose=10.0, stated=1.0, spread=0.0, study="tiny", **changes):
     values = {"phase_rmse": error, "phase_rmse_interior": error, "phase_sigma_interior": sigma, "phase_bias_interior": 0.0}
-    scores = {name: estimate([value, value, value]) for name, value in (values | {"pull_mean": bias, "pull_std": width}).items()}
+    values |= {"pull_mean": bias, "pull_std": width, "pull_rms": float(np.hypot(width, bias)), "sigma_share": stated}
+    scores = {name: estimate([value - spread, value, value + spread]) for name, value in values.items()}
     honest = tuple(estimate([level] * 3) for level in (0.5, 0.683, 0.9, 0.95, 0.99))
     rows = ({"dose_MGy": dose, "scan_time_s": 3600.0},) * 3
-    study = load_study("tiny", changes)
-    return Calibration(study, parse_method(""), (1, 2, 3), tuple(estimate([1.0] * 3) for _ in range(BINS)), honest, scores, rows)
+    return Calibration(
+        load_study(study, changes),
+        parse_method(""),
+        (1, 2, 3),
+        tuple(estimate([1.0] * 3) for _ in range(BINS)),
+        honest,
+        scores,
+        rows,
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,6 +133,9 @@ def a_calibration(*, width=1.0, bias=0.0, error=0.1, sigma=0.1, dose=10.0, **cha
         (a_calibration(width=1.3), "Sigma is too small"),
         (a_calibration(width=0.6), "cautious"),
         (a_calibration(bias=0.4), r"biased by \+0.40 sigma"),
+        (a_calibration(width=0.917, bias=1.0), r"Sigma is too small: errors are 1.357"),
+        (a_calibration(spread=0.2), "Too few scans"),
+        (a_calibration(stated=0.8), "only 80.0 % of the voxels state a sigma"),
         (replace(a_calibration(), coverage=tuple(estimate([v] * 3) for v in (0.5, 0.68, 0.88, 0.92, 0.96))), "tails are heavy"),
     ],
 )
@@ -142,7 +153,9 @@ def test_a_calibration_says_what_is_wrong(found, words):
         (a_calibration(sigma=0.02), 0.05, False, "No dose helps: 0.098 of it is not noise"),
         (a_calibration(dose=1e4), 0.12, False, "unrealistic for an operando particle"),
         (a_calibration(width=1.5), 0.12, False, "sigma is too small"),
-        (a_calibration(width=0.5), 0.12, True, "not to be taken as it is"),
+        (a_calibration(width=0.5), 0.12, True, "sigma is larger than the errors"),
+        (a_calibration(spread=0.2), 0.4, False, "not known whether sigma is honest"),
+        (a_calibration(study="operando-2d"), 0.05, False, "pixels of 240 nm instead of 120 nm"),
     ],
 )
 def test_go_or_no_go(found, wanted, go, words):

@@ -76,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
     baseline.add_argument("--study", help="a TOML file or a built-in study (default: default)")
     _setting_arguments(baseline)
     baseline.add_argument("--method", metavar="METHOD", help=METHOD)
-    baseline.add_argument("--seeds", type=int, default=5, metavar="N", help="scans, of as many seeds from the study's on")
+    baseline.add_argument("--seeds", type=int, metavar="N", help="scans, of as many seeds from the study's on (default: 5)")
     baseline.add_argument("--renew", action="store_true", help="make it again")
     baseline.add_argument("--threads", type=int, help="worker threads (default: all cores); results do not depend on it")
 

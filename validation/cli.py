@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from phantom.errors import InputError
 
 from .arguments import parser
+from .failure import MethodFailed
 
 if TYPE_CHECKING:
     from .study import Study
@@ -30,6 +31,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         arguments = parser().parse_args(argv)
         return _COMMANDS[arguments.command](arguments)
+    except MethodFailed as error:
+        print(f"txm-twin: no map: {' '.join(str(error).split())}", file=sys.stderr)
+        return NOT_HELD
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
@@ -333,6 +337,12 @@ def _baseline(arguments: argparse.Namespace) -> int:
         asked = (digest(study), study.seed, arguments.method or "")
         if asked != (digest(before.study), before.study.seed, before.method):
             raise InputError(f"{path}: was made of another study, seed or method; allowed is to leave them out, or --renew")
+    if before is not None and arguments.seeds not in (None, len(before.seeds)):
+        raise InputError(
+            f"{path}: holds {len(before.seeds)} seeds, found --seeds {arguments.seeds}; allowed is as many, or --renew"
+        )
+    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        raise InputError(f"{path}: cannot be written; choose a folder that is there and yours")
     with Reporter(("replicate",)) as progress:
         if before is not None:
             found = compare_with(before, threads=threads, progress=progress)
@@ -340,7 +350,7 @@ def _baseline(arguments: argparse.Namespace) -> int:
             print("\n".join(lines(found)))
             return DONE if all(one.holds for one in found) else NOT_HELD
         assert study is not None
-        seeds = tuple(range(study.seed, study.seed + _at_least_one("--seeds", arguments.seeds)))
+        seeds = tuple(range(study.seed, study.seed + _at_least_one("--seeds", 5 if arguments.seeds is None else arguments.seeds)))
         stored = measure(study, parse_method(arguments.method or ""), seeds, threads=threads, progress=progress)
     save(path, stored)
     print(f"\n{study.name}, {len(seeds)} seeds: scores stored in {path}")

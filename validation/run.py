@@ -48,7 +48,7 @@ def run(
 
     start = time.perf_counter()
     method = method or Method("")
-    method.check()
+    method.check(study)
     study = method.applied_to(study)
     if study.analysis.engine == "tomopy":
         check_tomopy()
@@ -56,7 +56,6 @@ def run(
         counted_effects(study)
     with staging(folder) as place:
         simulation = record_into(place, study, threads, progress)
-        write_map(place / "truth.h5", simulation.truth, simulation.fillers, simulation.particles)
         scores: dict[str, Any] = dict.fromkeys(MEANING) | known_scores(study, simulation) | {"method": method.text or None}
         failed, costs, missing = False, None, ""
         try:
@@ -79,6 +78,8 @@ def run(
             sentence = " ".join(
                 filter(None, [verdict(scores, study, ours=method.is_ours), costs.sentence if costs else "", missing])
             )
+        # Not before: no method shall find it.
+        write_map(place / "truth.h5", simulation.truth, simulation.fillers, simulation.particles)
         if progress:
             progress("score", 1, 1)
 

@@ -63,7 +63,7 @@ def known_score(where: str, name: str) -> str:
     """The name of a score that is a number. Raises InputError, which says `where`, for another."""
     if name in MEANING and name not in _WORDS:
         return name
-    close = difflib.get_close_matches(name, MEANING, 1)
+    close = difflib.get_close_matches(name, [one for one in MEANING if one not in _WORDS], 1)
     hint = f"did you mean {close[0]}?" if close else "allowed are the names in scores.json"
     raise InputError(f"{where}: no score {name!r}; {hint}")
 

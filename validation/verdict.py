@@ -54,6 +54,8 @@ def verdict(scores: dict[str, Any], study: Study, *, ours: bool = True) -> str:
     inside, sigma = scores["phase_rmse_interior"], scores["phase_sigma_interior"]
     place = "pixel" if study.scan.kind == "series" else "voxel"
     rmse = f"The phase fraction is wrong by {scores['phase_rmse']:.3f} rms per {place}"
+    if inside is not None and sigma is None:
+        return f"{rmse}; the map states no sigma, so noise is not told from bias: let the method state one."
     if inside is None or sigma is None:
         return (
             f"{rmse}; no {place} lies far enough from surface and front to tell noise from blur: "

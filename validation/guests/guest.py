@@ -1,13 +1,18 @@
 """A user's function, `path/file.py:name` or `module:name`, called in a process of its own and within a time."""
 
 import contextlib
+import os
 import re
+import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+import psutil
 
 from phantom.errors import InputError
 
@@ -41,7 +46,8 @@ class Guest:
     """Calls a user's function; its inputs are copies that cannot be written to. A call that takes longer than `limit_s` ends.
 
     The function runs in the interpreter `python`, which needs numpy and what the user's file imports, and nothing of ours.
-    `parameters` are the function's, where Python knows them. Raises InputError for a function that cannot be found or loaded,
+    `parameters` are the function's, where Python knows them, `takes` how many arguments it takes without a name, at
+    least and at most. Raises InputError for a function that cannot be found or loaded,
     `GuestError` for a call without an answer: the next call is answered by a new process.
     """
 
@@ -50,6 +56,7 @@ class Guest:
         self._place, self._name = parse(text)
         self._process: _Process | None = None
         self.parameters: tuple[str, ...] = ()
+        self.takes: tuple[int, int] | None = None
         self._started()
 
     def _started(self) -> "_Process":
@@ -64,6 +71,7 @@ class Guest:
                 self.close()
                 raise InputError(f"{self.text}: cannot be loaded: {_in_words(hello['failed'])}")
             self.parameters = tuple(hello["parameters"])
+            self.takes = hello["takes"]
         return self._process
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
@@ -108,8 +116,14 @@ class _Process:
 
     def __init__(self, python: str, place: str, name: str):
         # -P: what lies in the folder it is started from does not stand in for what the worker itself imports.
-        command = [python, "-P", str(Path(worker.__file__)), place, name]
-        self._popen = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        # It starts in an empty folder: what lies where the user stands is not for it, but for the module it may be.
+        self._home = tempfile.TemporaryDirectory(prefix="txm-guest-", ignore_cleanup_errors=True)
+        file = str(Path(place).absolute()) if place.endswith(".py") else place
+        command = [python, "-P", str(Path(worker.__file__)), file, name, str(Path.cwd())]
+        self._popen = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=self._home.name, start_new_session=True
+        )
+        self._reader: threading.Thread | None = None
         assert self._popen.stdin is not None
         assert self._popen.stdout is not None
         self.calls, self._answers = self._popen.stdin, self._popen.stdout
@@ -122,9 +136,9 @@ class _Process:
             with contextlib.suppress(EOFError, ValueError, OSError):
                 found.append(worker.receive(self._answers))
 
-        reader = threading.Thread(target=wait, daemon=True)
-        reader.start()
-        reader.join(limit_s)
+        self._reader = threading.Thread(target=wait, daemon=True)
+        self._reader.start()
+        self._reader.join(limit_s)
         return found[0] if found else None
 
     def status(self) -> int | None:
@@ -134,12 +148,27 @@ class _Process:
         return self._popen.poll()
 
     def end(self) -> None:
-        """Whatever it does."""
-        self._popen.kill()
-        self._popen.wait()
+        """Whatever it does, and whatever it has started."""
+        end_all(self._popen)
         with contextlib.suppress(BrokenPipeError):
             self.calls.close()
-        self._answers.close()
+        if self._reader is not None:
+            self._reader.join(_ENDING_S)
+        if self._reader is None or not self._reader.is_alive():  # a child that got away may hold the pipe, and so its reader
+            self._answers.close()
+        self._home.cleanup()
+
+
+def end_all(process: "subprocess.Popen[bytes]") -> None:
+    """End a process that leads a session of its own, and all that it has started there or elsewhere."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+    with contextlib.suppress(AttributeError, ProcessLookupError, PermissionError):  # Windows has no sessions
+        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
 
 
 def _in_words(failed: list[str]) -> str:

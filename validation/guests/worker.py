@@ -101,7 +101,7 @@ def found(place: str, name: str) -> Any:
         sys.modules[spec.name] = module
         spec.loader.exec_module(module)
     else:
-        sys.path.insert(0, str(Path.cwd()))
+        sys.path.insert(0, sys.argv[3])  # where the user stands
         module = importlib.import_module(place)
     function = getattr(module, name)
     if not callable(function):
@@ -124,6 +124,17 @@ def _parameters(function: Any) -> list[str]:
         return []
 
 
+def _takes(function: Any) -> list[int] | None:
+    """How many arguments without a name a function takes, at least and at most."""
+    try:
+        known = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    plain = [one for one in known if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    any_more = any(one.kind is one.VAR_POSITIONAL for one in known)
+    return [sum(one.default is one.empty for one in plain), 1000 if any_more else len(plain)]
+
+
 def main() -> None:
     """Answer calls until the other end is gone."""
     answers = os.fdopen(os.dup(1), "wb")
@@ -133,7 +144,7 @@ def main() -> None:
     except BaseException as error:  # whatever its module does when it is loaded
         send(answers, {"failed": [type(error).__name__, str(error), _where(error)]})
         return
-    send(answers, {"parameters": _parameters(function)})
+    send(answers, {"parameters": _parameters(function), "takes": _takes(function)})
     while True:
         try:
             call = receive(sys.stdin.buffer)

@@ -8,7 +8,7 @@ A METHOD is written as
     command=PROGRAM ...             any program, with {scan}, {lfp}, {fp}, {charge}, {result} for the files' names
 """
 
+from ..failure import MethodFailed
 from .method import Method, parse_method
-from .outside import MethodFailed
 
 __all__ = ["Method", "MethodFailed", "parse_method"]

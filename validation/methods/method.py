@@ -8,15 +8,17 @@ from typing import Any
 
 import msgspec
 
+from analysis.own import Own
 from analysis.pipeline import METHODS, Conclusion, analyze
 from instrument.files.native import open_scan
 from instrument.progress import Progress
 from phantom import InputError
 
+from ..failure import MethodFailed
 from ..files import read_standards
 from ..guests.guest import FORM, GuestError, parse
 from ..study import Study, merge, nested, parse_setting, study_from
-from .outside import MethodFailed, Outside, Pipeline, Program
+from .outside import Outside, Pipeline, Program, check_answer
 from .steps import own_steps
 
 _OWN = ("engine", "fit")
@@ -51,10 +53,12 @@ class Method:
             merge(values, nested(f"analysis.{key}", value))
         return study_from(values)
 
-    def check(self) -> None:
-        """InputError for a user's part that cannot be started, before anything else takes time."""
+    def check(self, study: Study) -> None:
+        """InputError for a user's part that cannot be started, or has no place in a study, before anything else takes time."""
         if self.outside is not None:
             self.outside.check()
+        steps = dict.fromkeys(self.own, _nothing)
+        Own(**steps).check(self.applied_to(study).analysis, study.scan.kind == "series")
         with own_steps(self.own, self.limit_s, self.python):
             pass
 
@@ -69,9 +73,20 @@ class Method:
         standards = read_standards(folder)
         try:
             with own_steps(self.own, self.limit_s, self.python) as own, open_scan(folder / "scan.h5") as scan:
-                return analyze(scan, standards, study.analysis, own=own, threads=threads, progress=progress)
+                found = analyze(scan, standards, study.analysis, own=own, threads=threads, progress=progress)
+            if self.own:
+                check_answer(found.map)
+            return found
         except GuestError as error:
             raise MethodFailed(f"{self.text}: {error}") from error
+        except InputError as error:
+            if not self.own:
+                raise
+            raise MethodFailed(f"{self.text}: {error}") from error
+
+
+def _nothing(*arguments: Any, **named: Any) -> Any:
+    """Stands for a step that is not called."""
 
 
 def parse_method(text: str, limit_s: float = 600.0, python: str = sys.executable) -> Method:

@@ -12,22 +12,19 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import psutil
 
 from analysis.pipeline import Conclusion
+from analysis.result import AmountMap
 from instrument.files.native import open_scan
 from phantom import InputError
 
+from ..failure import MethodFailed
 from ..files import STANDARDS
-from ..guests.guest import Guest, GuestError
+from ..guests.guest import Guest, GuestError, end_all
 from ..results import Stated, read_result
 
 _SHOWN = ("scan.h5", "standards/LFP.txt", "standards/FP.txt", "charge.csv")
 _WORDS = 300  # of what a program said last
-
-
-class MethodFailed(Exception):
-    """A user's method gave no map: what it did instead, in words."""
 
 
 class Outside(Protocol):
@@ -51,7 +48,7 @@ class Pipeline:
     def check(self) -> None:
         """InputError for a function that cannot be loaded, or takes something else."""
         with Guest(self.text, python=self.python) as guest:
-            if guest.parameters and len(guest.parameters) != 3:
+            if guest.takes is not None and not guest.takes[0] <= 3 <= guest.takes[1]:
                 raise InputError(
                     f"{self.text}: takes {', '.join(guest.parameters)}; allowed as a method is (scan_path, standards_paths, "
                     "out_path); an engine or a fit is given as engine=... or fit=..."
@@ -80,7 +77,10 @@ class Program:
     @property
     def words(self) -> list[str]:
         """What is started; names of files made absolute, as it starts in another folder."""
-        words = shlex.split(self.text.removeprefix("command="))
+        try:
+            words = shlex.split(self.text.removeprefix("command="))
+        except ValueError as error:
+            raise InputError(f"--method: found {self.text!r} ({error}); allowed is command=PROGRAM, quotes closed") from error
         return [str(Path(word).absolute()) if Path(word).is_file() else word for word in words]
 
     def check(self) -> None:
@@ -101,19 +101,24 @@ class Program:
 
 
 def _ran(words: list[str], place: Path, limit_s: float, text: str) -> None:
-    """Run a program in a folder, all it starts included. Raises MethodFailed where it fails or takes longer."""
-    with subprocess.Popen(
-        words, cwd=place, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as process:
+    """Run a program in a folder. Raises MethodFailed where it fails or takes longer; all that it has started ends with it."""
+    with tempfile.TemporaryFile() as said:
         try:
-            said, _ = process.communicate(timeout=limit_s)
+            process = subprocess.Popen(
+                words, cwd=place, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        except OSError as error:
+            raise MethodFailed(f"{text}: cannot be started ({error.strerror})") from error
+        try:
+            status = process.wait(limit_s)
         except subprocess.TimeoutExpired:
-            for one in (*psutil.Process(process.pid).children(recursive=True), process):
-                one.kill()
             raise MethodFailed(f"{text}: gives no answer within {limit_s:g} s") from None
-    if process.returncode:
-        last = " ".join(said.decode(errors="replace").split())[-_WORDS:]
-        raise MethodFailed(f"{text}: ends with status {process.returncode}" + (f": {last}" if last else ""))
+        finally:
+            end_all(process)
+        if status:
+            said.seek(max(0, said.seek(0, 2) - 4 * _WORDS))
+            last = " ".join(said.read().decode(errors="replace").split())[-_WORDS:]
+            raise MethodFailed(f"{text}: ends with status {status}" + (f": {last}" if last else ""))
 
 
 @contextmanager
@@ -139,7 +144,9 @@ def _digest(path: Path) -> bytes:
 
 def _concluded(place: Path, text: str) -> Conclusion:
     """The map that a method left in its folder, with nothing known of how it was made."""
-    written = sorted(place.glob("result*"), key=lambda path: path.name != "result.h5")
+    # Files and folders alone: from a pipe one might wait for ever.
+    found_there = [path for path in place.glob("result*") if path.is_file() or path.is_dir()]
+    written = sorted(found_there, key=lambda path: path.name != "result.h5")
     if not written:
         raise MethodFailed(f"{text}: wrote no result.h5")
     with open_scan(place / "scan.h5") as scan:
@@ -149,9 +156,14 @@ def _concluded(place: Path, text: str) -> Conclusion:
     remarks = [f"made by {text}"]
     try:
         found = read_result(written[0], stated, tell=lambda line: remarks.append(line.replace(f"{place}/", "")))
-        if not np.isfinite(found.phase_fraction).any():
-            raise InputError("no voxel has iron of 0.05 or more; allowed is a map with iron")
+        check_answer(found)
     except InputError as error:
         raise MethodFailed(f"{text}: its result cannot be read: {str(error).replace(f'{place}/', '')}") from error
     nothing = np.zeros((len(energies), 0))
     return Conclusion(found, energies, nothing, {}, float("nan"), 0, 0, float("nan"), None, tuple(remarks))
+
+
+def check_answer(found: AmountMap) -> None:
+    """InputError for a map without iron."""
+    if not np.isfinite(found.phase_fraction).any():
+        raise InputError("no voxel has iron of 0.05 or more; allowed is a map with iron")

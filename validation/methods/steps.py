@@ -21,20 +21,32 @@ def own_steps(texts: dict[str, str], limit_s: float, python: str) -> Iterator[Ow
     with ExitStack() as stack:
         guests = {role: stack.enter_context(Guest(text, limit_s, python)) for role, text in texts.items()}
         lock = threading.Lock()  # a guest answers one call at a time; ours come from several threads
+        failed: list[GuestError] = []
+
+        def asked(role: str, *arguments: Any, **named: Any) -> Any:
+            with lock:
+                if failed:  # what has failed once is not waited for again
+                    raise failed[0]
+                try:
+                    return guests[role](*arguments, **named)
+                except GuestError as error:
+                    failed.append(error)
+                    raise
 
         def engine(rays: Values, angles_rad: NDArray[Any], *, center_px: float, pixel_um: float) -> Values:
-            with lock:
-                answer = guests["engine"](rays, angles_rad, center_px=center_px, pixel_um=pixel_um)
+            answer = asked("engine", rays, angles_rad, center_px=center_px, pixel_um=pixel_um)
             rows, _, columns = rays.shape
             return finite(checked("engine", answer, (rows, columns, columns)), "engine")
 
         def fit(mu: Values, sigma: Values, energies_eV: NDArray[Any], standards: NDArray[Any]) -> tuple[Values, Values]:
-            with lock:
-                answer = guests["fit"](mu, sigma, energies_eV, standards)
+            answer = asked("fit", mu, sigma, energies_eV, standards)
             if not isinstance(answer, (tuple, list)) or len(answer) != 2:
                 raise GuestError(f"fit: answers with {type(answer).__name__}; allowed is a pair: amounts, sigma")
             shape = (len(standards), mu.shape[1])
-            return checked("fit", answer[0], shape), checked("fit", answer[1], shape)
+            amounts, spread = checked("fit", answer[0], shape), checked("fit", answer[1], shape)
+            if (spread < 0).any():
+                raise GuestError(f"fit: {int((spread < 0).sum())} of {spread.size} sigmas are below 0; allowed is 0 or more")
+            return amounts, spread
 
         yield Own(engine if "engine" in guests else None, fit if "fit" in guests else None)
 

@@ -16,7 +16,7 @@ from instrument.progress import Progress
 from phantom import InputError
 
 from ..files import versions
-from ..methods import Method, parse_method
+from ..methods import Method, MethodFailed, parse_method
 from ..scores import SCORES
 from ..staging import whole_text
 from ..study import Study, digest, study_from
@@ -59,11 +59,11 @@ class Change:
 def measure(
     study: Study, method: Method, seeds: tuple[int, ...], *, threads: int = 1, progress: Progress | None = None
 ) -> Baseline:
-    """The scores of today. Raises InputError where a user's method gives no map."""
+    """The scores of today. Raises MethodFailed where a user's method gives no map."""
     found = []
     for one in replicates(study, [method], seeds, threads=threads, progress=progress):
         if one.failure:
-            raise InputError(f"baseline: seed {one.seed}: {one.failure}; allowed is a method that gives a map")
+            raise MethodFailed(f"seed {one.seed}: {one.failure}")
         found.append(_numbers(one))
     return Baseline(study, method.text, seeds, tuple(found), versions())
 

@@ -27,9 +27,20 @@ Array = NDArray[np.float64]
 LEVELS = (0.5, 0.683, 0.9, 0.95, 0.99)
 BINS = 20
 _FEWEST = 3  # scans, for an interval worth its name
-_HONEST = (0.9, 1.1)  # of the pulls' width: what is nearer to 1 changes no decision
+_HONEST = (0.9, 1.1)  # error over sigma, rms: what is nearer to 1 changes no decision
+_KNOWN = 0.1  # half of its 95 % interval, to call it so
+_STATED = 0.99  # of the interior's voxels must state a sigma
 _BIAS = 0.1  # of sigma
-_NAMES = ("phase_rmse", "phase_rmse_interior", "phase_sigma_interior", "phase_bias_interior", "pull_mean", "pull_std")
+_NAMES = (
+    "phase_rmse",
+    "phase_rmse_interior",
+    "phase_sigma_interior",
+    "phase_bias_interior",
+    "pull_mean",
+    "pull_std",
+    "pull_rms",
+    "sigma_share",
+)
 
 
 @dataclass(frozen=True)
@@ -45,32 +56,44 @@ class Calibration:
     rows: tuple[dict[str, Any], ...]
 
     @property
-    def is_honest(self) -> bool:
-        """Whether sigma is within 10 % of the errors' size, and the mean error within a tenth of sigma."""
-        low, high = _HONEST
-        return low <= self.scores["pull_std"].mean <= high and abs(self.scores["pull_mean"].mean) <= _BIAS
+    def judgement(self) -> str:
+        """In a word: "bold" where errors are larger than sigma says, "cautious", "honest", or "open": too few scans to say.
+
+        Of the root mean square of error over sigma, so that a bias counts, and one of core against shell, too.
+        """
+        size = self.scores["pull_rms"]
+        low, high = size.mean - size.half_width, size.mean + size.half_width
+        if low > _HONEST[1] or size.mean > _HONEST[1]:
+            return "bold"
+        if high < _HONEST[0]:
+            return "cautious"
+        if size.mean >= _HONEST[0] and size.half_width <= _KNOWN and self.scores["sigma_share"].mean >= _STATED:
+            return "honest"
+        return "open"
 
     @property
-    def is_bold(self) -> bool:
-        """Whether errors are larger than sigma says."""
-        return self.scores["pull_std"].mean > _HONEST[1]
+    def is_honest(self) -> bool:
+        """Whether errors are within 10 % of what sigma says, known to 10 %, in all but 1 % of the voxels."""
+        return self.judgement == "honest"
 
     @property
     def sentence(self) -> str:
         """The verdict on sigma, in words."""
-        width, bias = self.scores["pull_std"], self.scores["pull_mean"]
-        told = f"errors are {width.mean:.3f} ± {width.half_width:.3f} of the stated sigma (95 %, {width.count} scans)"
-        low, high = _HONEST
-        if self.is_bold:
-            verdict = f"Sigma is too small: {told}; multiply it by {width.mean:.2f}"
-        elif width.mean < low:
-            verdict = f"Sigma is too large, so cautious: {told}; multiply it by {width.mean:.2f}"
-        else:
-            verdict = f"Sigma is honest: {told}"
+        size, spread, bias = (self.scores[name] for name in ("pull_rms", "pull_std", "pull_mean"))
+        told = f"errors are {size.mean:.3f} ± {size.half_width:.3f} of the stated sigma (rms, 95 %, {size.count} scans)"
+        verdict = {
+            "bold": f"Sigma is too small: {told}; multiply it by {size.mean:.2f}",
+            "cautious": f"Sigma is too large, so cautious: {told}; multiply it by {size.mean:.2f}",
+            "honest": f"Sigma is honest: {told}",
+            "open": f"Too few scans, or voxels with a sigma, to say whether sigma is honest: {told}",
+        }[self.judgement]
         if abs(bias.mean) > _BIAS:
-            verdict += f"; the map is biased by {bias.mean:+.2f} sigma"
+            verdict += f"; {spread.mean:.2f} of that is scatter, the map is biased by {bias.mean:+.2f} sigma"
+        stated = self.scores["sigma_share"].mean
+        if stated < _STATED:
+            verdict += f"; only {100 * stated:.1f} % of the voxels state a sigma"
         tails = self.coverage[-1]
-        if tails.mean + tails.half_width < LEVELS[-1] - 0.01 and low <= width.mean <= high:
+        if tails.mean + tails.half_width < LEVELS[-1] - 0.01 and self.is_honest:
             verdict += f"; its tails are heavy: {100 * tails.mean:.1f} % within the 99 % interval"
         return verdict + "."
 
@@ -85,6 +108,7 @@ class Calibration:
             "method": self.method.text or None,
             "seeds": list(self.seeds),
             "verdict": self.sentence,
+            "judgement": self.judgement,
             "is_honest": self.is_honest,
             "coverage": {f"{level:g}": plain(one) for level, one in zip(LEVELS, self.coverage, strict=True)},
             "ranks": [plain(one) for one in self.ranks],

@@ -59,15 +59,19 @@ def decide(found: Calibration, wanted: float) -> Decision:
             cure = f"No dose helps: {rest**0.5:.3g} of it is not noise."
         else:
             times = noise / (wanted**2 - rest)
-            voxel = found.study.scan.pixel_um * times ** (1 / 4)
+            series = found.study.scan.kind == "series"
+            place, power = ("pixel", 1) if series else ("voxel", 2)
+            size = found.study.scan.pixel_um * times ** (1 / (2 * power))
             cure = (
                 f"About {times:.3g} times the photons would do, {times * dose:.3g} MGy and up to {times * hours:.2g} h; or "
-                f"voxels of {voxel * 1000:.0f} nm instead of {found.study.scan.pixel_um * 1000:.0f} nm at the same dose "
-                "(a voxel's noise goes with its size to the power -2 in a filtered backprojection)."
+                f"{place}s of {size * 1000:.0f} nm instead of {found.study.scan.pixel_um * 1000:.0f} nm at the same dose "
+                f"(noise goes with a {place}'s size to the power -{power})."
             )
     if dose > limit:
         reasons.append(f"the dose is {dose_in_words(dose, found.study)}")
-    if found.is_bold:
+    if found.judgement == "bold":
         reasons.append("sigma is too small: a map would look better than it is")
-    remarks = [] if found.is_honest or found.is_bold else ["sigma is not to be taken as it is"]
+    if found.judgement == "open":
+        reasons.append("it is not known whether sigma is honest: take more --seeds, or a method that states it everywhere")
+    remarks = ["sigma is larger than the errors"] if found.judgement == "cautious" else []
     return Decision(wanted, reached, dose, hours, dominant, tuple(reasons), tuple(remarks), cure)

@@ -40,7 +40,7 @@ def replicates(
     """
     chosen = [method.applied_to(study) for method in methods]
     for method in methods:
-        method.check()
+        method.check(study)
     for count, seed in enumerate(seeds):
         with tempfile.TemporaryDirectory(prefix="txm-replicate-") as name:
             place = Path(name)

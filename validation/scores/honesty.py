@@ -40,6 +40,19 @@ def _below(values: NDArray[np.float64] | None, sigmas: float) -> float | None:
 
 
 @score_of()
+def sigma_share(c: Compared) -> float | None:
+    """share of interior voxels with an answer and a sigma above 0: pulls and coverage are of these."""
+    return float(judged(c)[c.interior].mean()) if c.interior.any() else None
+
+
+@score_of()
+def pull_rms(c: Compared) -> float | None:
+    """root mean square of (recovered − truth) / sigma, bias included; 1 when honest."""
+    found = pulls(c)
+    return None if found is None else float(np.sqrt(np.mean(found**2)))
+
+
+@score_of()
 def pull_mean(c: Compared) -> float | None:
     """mean of (recovered − truth) / sigma, interior; 0 when honest."""
     return _mean(pulls(c))
@@ -96,6 +109,8 @@ def phase_sigma_interior(c: Compared) -> float | None:
 
 
 SCORES = (
+    sigma_share,
+    pull_rms,
     pull_mean,
     pull_std,
     pull_std_LFP,

@@ -99,9 +99,11 @@ def _gauss_newton(truth: Values, found: Values) -> Array:
     """Sub-voxel shift of the truth from one least-squares step, along each axis."""
     box = bounding_box(truth > 0.05, 3)
     model = truth[box].astype(float)
+    # Iron in another unit lies where it lies: the model is scaled to what was found.
+    model *= max(float(np.vdot(found[box], model) / np.vdot(model, model)), 0.0)
     gradients = np.stack([-g.ravel() for g in np.gradient(model)])
     difference = (found[box] - model).ravel()
     normal = gradients @ gradients.T
-    if np.linalg.cond(normal) > 1e8:
+    if not normal.any() or np.linalg.cond(normal) > 1e8:
         return np.zeros(truth.ndim)
     return np.asarray(np.clip(np.linalg.solve(normal, gradients @ difference), -1, 1))

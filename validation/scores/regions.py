@@ -9,6 +9,7 @@ from .compared import PARTICLE, Compared
 from .grids import Mask
 from .score import score_of
 
+_ANSWERED = 0.95  # of the particle's voxels, for a front
 _DICE = "Dice, Ecology 26 (1945) 297"
 
 
@@ -47,7 +48,8 @@ def front(lfp: Mask, fp: Mask) -> Mask:
 @score_of(unit="um", best=0.0, source="mean symmetric surface distance: Heimann et al., IEEE Trans. Med. Imaging 28 (2009) 1251")
 def front_distance_um(c: Compared) -> float | None:
     """mean distance between true and found front (µm). Half the sum of the two mean distances; None without two fronts."""
-    if c.truth.is_series:  # in projection there is none
+    # In projection there is none; and where many voxels do not answer, what they are called instead has a front of its own.
+    if c.truth.is_series or not c.answered[c.particle].mean() > _ANSWERED:
         return None
     called_fp = c.particle & c.called_fp
     true, found = front(c.lfp, c.particle & ~c.lfp), front(c.particle & ~called_fp, called_fp)

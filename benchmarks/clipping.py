@@ -12,7 +12,7 @@ import numpy as np
 from scipy.ndimage import binary_dilation
 
 from validation import analyze, load_study, simulate
-from validation.replicates import estimate
+from validation.replicates.replicate import estimate
 from validation.scores import overlay
 
 SEEDS = range(1, 4)

@@ -46,10 +46,7 @@ VOXELS = 1000
 # Those that no law catches, and why none should.
 SURVIVORS = {
     ("engine", "window off by two"): "a window on the ramp is an engine's own choice, and this one takes away less than Hann's",
-    (
-        "engine",
-        "sums in 16 bits",
-    ): "errs by 0.00004 of the largest value, where two images that should be alike may differ by 0.003",
+    ("engine", "sums in 16 bits"): "errs by 0.00004 of the largest value; two images that should be alike may differ by 0.003",
     ("fit", "half precision"): "errs by 0.0003 of a full voxel; allowed is 0.0005",
 }
 

@@ -199,3 +199,13 @@ def test_bulk_fraction_and_grids_agree_with_block_means(truth, perfect):
     np.testing.assert_allclose(perfect.amounts, blocks, atol=1e-6)
     weighted = np.average(truth.amounts[1] / np.maximum(truth.iron, 1e-9), weights=truth.iron)
     assert score(truth, perfect)["bulk_fraction_truth"] == pytest.approx(weighted, abs=1e-5)
+
+
+@pytest.mark.parametrize("size", [0.0, 1e4, 0.04])
+@pytest.mark.parametrize("sigma", [None, 0.0, 1e30, 1e-30, np.nan])
+def test_whatever_a_map_holds_its_scores_are_finite_or_null(truth, perfect, size, sigma):
+    amounts = np.full_like(perfect.amounts, size)
+    known = None if sigma is None else np.full(perfect.iron.shape, sigma, np.float32)
+    scores = score(truth, replace(perfect, amounts=amounts, phase_fraction_sigma=known))
+    assert all(value is None or np.isfinite(value) for value in scores.values())
+    assert scores["phase_rmse"] > 0.2

@@ -158,6 +158,7 @@ def test_the_role_aligns_energies_and_is_not_fooled_by_contrast():
         align_energies(stack[:, :1], energies)
 
 
+@pytest.mark.slow
 def test_all_at_once_on_a_small_scan():
     found = outcome({})
     assert found["shifts_error_px"] < 0.05

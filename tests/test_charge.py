@@ -224,24 +224,24 @@ def test_what_is_no_charge_is_refused_in_one_line(curve, words):
 
 def test_scores_are_null_where_nothing_can_be_said():
     """Without a record all of them, of one of a few samples all but the capacity: no error of the study."""
-    from validation.run import _charge_scores
+    from validation.further_scores import charge_scores
 
-    none, few = (_charge_scores(curve, ball(noise=0.1), 60.0) for curve in (None, straight(n=5)))
+    none, few = (charge_scores(curve, ball(noise=0.1), 60.0) for curve in (None, straight(n=5)))
     assert set(none.values()) == {None}
     assert few.pop("capacity_mAh_per_g") == pytest.approx(140)
     assert set(few.values()) == {None}
-    assert set(_charge_scores(straight(), ball(noise=0.1), 60.0)) == set(none)
-    empty = _charge_scores(straight(), dataclasses.replace(ball(), amounts=0 * ball().amounts), 60.0)
+    assert set(charge_scores(straight(), ball(noise=0.1), 60.0)) == set(none)
+    empty = charge_scores(straight(), dataclasses.replace(ball(), amounts=0 * ball().amounts), 60.0)
     assert empty["plateau_V"] == pytest.approx(3.45)
     assert empty["imaged_less_counted"] is None
 
 
 def test_a_record_too_short_for_a_plateau_says_so():
-    from validation.report import _charge_words
-    from validation.run import _charge_scores
+    from validation.further_scores import charge_scores
+    from validation.pages.report import _charge_words
 
-    assert _charge_words(_charge_scores(straight(n=5), ball(noise=0.1), 60.0)) == "The record is too short for a plateau."
-    unknown = _charge_words(_charge_scores(straight(), dataclasses.replace(ball(), phase_fraction_sigma=None), 60.0))
+    assert _charge_words(charge_scores(straight(n=5), ball(noise=0.1), 60.0)) == "The record is too short for a plateau."
+    unknown = _charge_words(charge_scores(straight(), dataclasses.replace(ball(), phase_fraction_sigma=None), 60.0))
     assert "plateau 3.4500 ±" in unknown
     assert "overpotential" not in unknown
 

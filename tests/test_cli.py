@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from validation.cli import main
-from validation.findings import doubts, repairs
+from validation.pages.findings import doubts, repairs
 from validation.score_names import MEANING
 from validation.study import load_study
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import ttest_1samp
 
 from validation.cli import main
-from validation.replicates import estimate
+from validation.replicates.replicate import estimate
 
 
 @given(values=st.lists(st.floats(-10, 10), min_size=2, max_size=12), shift=st.floats(-5, 5))

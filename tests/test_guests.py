@@ -126,8 +126,8 @@ def test_a_function_that_holds_its_laws_exits_with_0(tmp_path, capsys):
     [
         (["--as", "engine", "--except", "gravity"], "--except: found 'gravity'; allowed are adds"),
         (["--as", "align"], "the second parameter is theta; allowed is angles_rad"),
-        (["--as", "engine", "--examples", "0"], "--examples 0"),
-        (["--as", "engine", "--limit", "0"], "--limit 0"),
+        (["--as", "engine", "--examples", "0"], "--examples: found 0"),
+        (["--as", "engine", "--limit", "0"], "--limit: found 0"),
         (["--as", "oracle"], "invalid choice: 'oracle'"),
         ([], "--as"),
     ],

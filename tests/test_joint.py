@@ -127,6 +127,7 @@ def test_joint_of_a_small_scan_is_better_and_as_honest(closed_loop):
     assert 0.4 < found["pull_std"] < 1.6
 
 
+@pytest.mark.slow
 def test_a_missing_wedge_costs_less_than_half(closed_loop):
     wedge = {"scan__first_angle_deg": -60.0, "scan__last_angle_deg": 60.0, "scan__angles": 41}
     image, found = (closed_loop("tiny", analysis__method=method, **wedge)[3]["phase_rmse"] for method in ("image", "joint"))

@@ -73,6 +73,7 @@ def test_low_dose_voxelwise(closed_loop):
     assert scores["pull_std"] == pytest.approx(1, abs=0.1)
 
 
+@SLOW
 def test_pure_lfp_finds_no_fp(closed_loop):
     _, _, conclusion, scores = closed_loop("pure-lfp")
     assert scores["bulk_fraction_found"] < 3 * scores["bulk_fraction_sigma"]
@@ -99,6 +100,7 @@ def test_preferred_direction_is_found_only_where_there_is_one(closed_loop, name,
         assert abs(c_a - 1) < 0.1
 
 
+@SLOW
 def test_wrong_standard_costs_what_theory_says(closed_loop):
     """FP edge 0.3 eV off: -0.050 at x = 1 from 61 uniform points; these 13 energies give -0.048."""
     scores = closed_loop("wrong-standard")[3]
@@ -106,7 +108,8 @@ def test_wrong_standard_costs_what_theory_says(closed_loop):
     assert abs(scores["phase_bias_interior_LFP"]) < 0.003
 
 
-@pytest.mark.parametrize("standards", ["sample", pytest.param("parametric", marks=SLOW)])
+@SLOW
+@pytest.mark.parametrize("standards", ["sample", "parametric"])
 def test_measured_spectra(measured, standards):
     """The sample has the measured spectra; the standards are the same, or parametric."""
     changes = {f"species.{name}.spectrum": str(measured / f"{name}_FeK_norm.txt") for name in ("LFP", "FP")}

@@ -126,7 +126,7 @@ def test_a_program_gives_the_map_that_it_writes(place, ours, tmp_path):
 )
 def test_what_a_method_did_instead_is_said(place, text, words):
     with pytest.raises(MethodFailed, match=words):
-        found(place, text, 3.0)
+        found(place, text, 3.0 if "within 3 s" in words else 120.0)  # a slow machine must not be what is told
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ def quiet():
     return outcome()
 
 
+@pytest.mark.slow
 def test_magnification_corrupts_the_edge_and_corrected_it_recovers():
     """Refocused zone plate, detector standing still: at 1.3 % of 2 um a quarter of a pixel at the surface."""
     large = {"scan__pixel_um": 0.1, "scan__rows": 48, "scan__columns": 72}

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from instrument.settings import Camera, Monochromator, Optics, Stage
 from phantom import InputError
-from validation.baseline import change, load
-from validation.budget import budget
-from validation.calibration import BINS, Calibration, calibrate, coverages, rank_histogram
 from validation.cli import main
-from validation.effects import EFFECTS, effects_of, without
-from validation.go import decide
 from validation.methods import parse_method
-from validation.replicates import estimate
+from validation.replicates.baseline import change, load
+from validation.replicates.budget import budget
+from validation.replicates.calibration import BINS, Calibration, calibrate, coverages, rank_histogram
+from validation.replicates.effects import EFFECTS, effects_of, without
+from validation.replicates.go import decide
+from validation.replicates.replicate import estimate
 from validation.study import load_study
 
 SMALL = {"scan.angles": 24, "scan.columns": 36, "scan.rows": 26, "scan.pixel_um": 0.2, "scan.flats": 6, "scan.darks": 6}

@@ -15,14 +15,15 @@ from analysis.pipeline import Conclusion, analyze
 from analysis.result import fp_index
 from instrument.files.scans import open_any
 from instrument.files.selection import select
-from instrument.files.text import read_charge, read_spectrum
-from instrument.measurement import Measurement, Spectrum
+from instrument.files.text import read_charge
+from instrument.measurement import Measurement
 from instrument.progress import Progress
 from phantom import InputError
 
 from .files import write_map
-from .findings import aligned, repairs
-from .study import explain, spectrum_path
+from .pages.findings import aligned, repairs
+from .spectra import spectrum_at, standard_of
+from .study import explain
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def analyze_files(
 ) -> list[str]:
     """`folder`/result.h5 of a scan; lines that say what was found. Raises InputError for what cannot be analyzed."""
     spectra = [standard_of(text) for text in standards]
-    iron = None if foil is None else _spectrum("foil", foil)
+    iron = None if foil is None else spectrum_at("foil", foil)
     curve = None if charge is None else read_charge(charge)
     charged = None if curve is None else charge_findings(curve)
     with open_any(scans) as whole:
@@ -137,19 +138,6 @@ def _numbers(option: str, text: str, counts: tuple[int, ...], form: str, kind: C
     if len(found) not in counts or not np.all(np.isfinite(found)):
         raise InputError(f"{option}: found {text!r}; allowed is {form}, in numbers")
     return found
-
-
-def standard_of(text: str) -> Spectrum:
-    """The standard that NAME=FILE or NAME=FILE:COLUMN names. Raises InputError for another form, or what holds no spectrum."""
-    name, equals, place = text.partition("=")
-    if not equals or not name or not place:
-        raise InputError(f"--standards: found {text!r}; allowed is NAME=FILE, such as LFP=standards/LFP.txt")
-    return _spectrum(name, place)
-
-
-def _spectrum(name: str, place: str) -> Spectrum:
-    path, column = spectrum_path(place) or (Path(place), None)
-    return read_spectrum(path, name, column)
 
 
 def _scan_in_words(scan: Measurement) -> str:

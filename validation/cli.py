@@ -268,10 +268,10 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from .compare import SCORES, compare, table
     from .files import versions
     from .methods import parse_method
     from .progress import Reporter
+    from .replicates.compare import SCORES, compare, table
     from .score_names import known_score
 
     study = _load(arguments)
@@ -292,11 +292,11 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _calibrate(arguments: argparse.Namespace) -> int:
-    from .calibration import calibrate
-    from .calibration_report import render
-    from .go import decide
     from .methods import parse_method
+    from .pages.calibration import render
     from .progress import Reporter
+    from .replicates.calibration import calibrate
+    from .replicates.go import decide
     from .staging import whole_text
 
     study = _load(arguments)
@@ -318,9 +318,9 @@ def _calibrate(arguments: argparse.Namespace) -> int:
 
 
 def _baseline(arguments: argparse.Namespace) -> int:
-    from .baseline import compare_with, lines, load, measure, save
     from .methods import parse_method
     from .progress import Reporter
+    from .replicates.baseline import compare_with, lines, load, measure, save
     from .study import digest
 
     path, threads = arguments.file, _threads(arguments.threads)

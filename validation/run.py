@@ -9,11 +9,11 @@ from typing import Any
 from analysis.reconstruct.engines import check_tomopy
 from instrument.progress import Progress
 
-from .budget import budget
 from .files import write_map
 from .further_scores import halves_um
 from .loop import known_scores, laid_over, map_scores, record_into
 from .methods import Method, MethodFailed
+from .replicates.budget import budget, counted_effects
 from .score_names import MEANING
 from .staging import staging
 from .study import Study
@@ -23,7 +23,7 @@ from .verdict import verdict
 
 @dataclass(frozen=True)
 class Outcome:
-    """Scores (flat, as scores.json), the verdict's sentence and the folder; `failed` where a user's method gave no map."""
+    """Scores (flat, as scores.json), the verdict's sentence and the folder; `failed` where a user's method gave none."""
 
     scores: dict[str, Any]
     sentence: str
@@ -44,7 +44,7 @@ def run(
 
     A user's method that gives no map leaves scan, truth and null scores. Raises InputError for what cannot be run.
     """
-    from .report import render, render_failure
+    from .pages.report import render, render_failure
 
     start = time.perf_counter()
     method = method or Method("")
@@ -52,11 +52,13 @@ def run(
     study = method.applied_to(study)
     if study.analysis.engine == "tomopy":
         check_tomopy()
+    if budget_seeds:
+        counted_effects(study)
     with staging(folder) as place:
         simulation = record_into(place, study, threads, progress)
         write_map(place / "truth.h5", simulation.truth, simulation.fillers, simulation.particles)
         scores: dict[str, Any] = dict.fromkeys(MEANING) | known_scores(study, simulation) | {"method": method.text or None}
-        failed, costs = False, None
+        failed, costs, missing = False, None, ""
         try:
             conclusion = method.analyze(place, study, threads=threads, progress=progress)
             pair = laid_over(simulation, conclusion, method)
@@ -68,9 +70,15 @@ def run(
             if method.is_ours:
                 scores["fsc_halves_um"] = halves_um(place, study, conclusion.alignment, threads)
             if budget_seeds:
-                costs = budget(study, method=method, seeds=budget_seeds, threads=threads, progress=progress)
-                (place / "budget.json").write_text(json.dumps(costs.as_dict(), indent=1, allow_nan=False) + "\n")
-            sentence = verdict(scores, study, costs)
+                try:
+                    costs = budget(study, method=method, seeds=budget_seeds, threads=threads, progress=progress)
+                except MethodFailed as failure:
+                    missing = f"No budget: {failure}"
+                else:
+                    (place / "budget.json").write_text(json.dumps(costs.as_dict(), indent=1, allow_nan=False) + "\n")
+            sentence = " ".join(
+                filter(None, [verdict(scores, study, ours=method.is_ours), costs.sentence if costs else "", missing])
+            )
         if progress:
             progress("score", 1, 1)
 
@@ -89,7 +97,7 @@ def run(
         (place / "study.toml").write_text(study_toml(study))
         if progress:
             progress("report", 1, 1)
-    return Outcome(scores, sentence, folder, failed)
+    return Outcome(scores, sentence, folder, failed or bool(missing))
 
 
 def peak_memory_GB() -> float:

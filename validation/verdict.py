@@ -4,7 +4,6 @@ from typing import Any
 
 from instrument.optics import point_width_um
 
-from .budget import Budget
 from .study import Study
 
 # Beyond what the ratio's own bias at low counts explains.
@@ -33,24 +32,23 @@ def windowed(study: Study) -> bool:
     return study.scan.kind == "tomography" and made.method != "joint" and filtered
 
 
-def verdict(scores: dict[str, Any], study: Study, costs: Budget | None = None) -> str:
-    """What limits the map and what to change next; and, where there is a budget, what cost most."""
-    return limit(scores, study) + ("" if costs is None else f" {costliest(costs)}")
+def suspects(study: Study, *, ours: bool = True) -> str:
+    """Where an error may come from that all voxels share: of a method that weighs or smooths, first from that."""
+    made = study.analysis
+    if not ours:
+        return "the method's own bias, standards, energy scale and alignment"
+    if made.method == "joint" or made.engine == "tv" or made.algorithm == "mlem":
+        return "what the method's prior does, then standards, energy scale and alignment"
+    if made.engine in ("cgls", "sirt") or made.algorithm == "sirt":
+        return "steps that stop at the noise, then standards, energy scale and alignment"
+    return "standards, energy scale and alignment"
 
 
-def costliest(costs: Budget) -> str:
-    """The budget's largest parts in a sentence."""
-    parts = [("what is left without any effect", costs.base.mean), *((part.effect.name, part.cost.mean) for part in costs.parts)]
-    parts.sort(key=lambda part: -part[1])
-    told = [f"{name} {100 * cost / costs.total.mean:.0f} %" for name, cost in parts[:4] if cost > 0.005 * costs.total.mean]
-    return f"By the error budget: {', '.join(told)} of the squared error."
-
-
-def limit(scores: dict[str, Any], study: Study) -> str:
+def verdict(scores: dict[str, Any], study: Study, *, ours: bool = True) -> str:
     """Noise, systematic error or edges: the largest part of the mean squared error of x, and its cure.
 
     Noise is sigma^2 as the analysis states it, systematic error what the interior has beyond it, edges
-    what the whole particle has beyond its interior.
+    what the whole particle has beyond its interior. `ours`: no user's part made the map.
     """
     total = scores["phase_rmse"] ** 2
     inside, sigma = scores["phase_rmse_interior"], scores["phase_sigma_interior"]
@@ -69,9 +67,8 @@ def limit(scores: dict[str, Any], study: Study) -> str:
     biases = [scores["phase_bias_interior_LFP"], scores["phase_bias_interior_FP"]]
     largest = max((bias for bias in biases if bias is not None), key=abs, default=0.0)
     if abs(largest) > _TELLING_BIAS:
-        rmse += (
-            f" with a mean error of {largest:+.3f} in {'core' if largest == biases[0] else 'shell'} (standards? energy scale?)"
-        )
+        where = "core" if largest == biases[0] else "shell"
+        rmse += f" with a mean error of {largest:+.3f} in {where} (check {suspects(study, ours=ours)})"
     if worst == "noise":
         dose = scores["dose_MGy"]
         better = max(total - 0.75 * noise, 0.25 * total) ** 0.5
@@ -91,7 +88,9 @@ def limit(scores: dict[str, Any], study: Study) -> str:
         )
     if worst == "edges":
         width = point_width_um(study.optics)
-        window = f", or a filter window that keeps more resolution than '{study.analysis.window}'" if windowed(study) else ""
+        window = (
+            f", or a filter window that keeps more resolution than '{study.analysis.window}'" if ours and windowed(study) else ""
+        )
         return (
             f"{rmse}, limited by partial voxels at surface and front ({part}; {inside:.3f} in the interior): "
             f"smaller pixels{window} (optics {width * 1000:.0f} nm, pixel {study.scan.pixel_um * 1000:.0f} nm)."
@@ -99,5 +98,5 @@ def limit(scores: dict[str, Any], study: Study) -> str:
     bias = scores["phase_bias_interior"]
     return (
         f"{rmse}, limited by systematic error ({part}; mean error {bias:+.3f} in the interior against a sigma of {sigma:.3f}): "
-        "check standards, energy scale and alignment before more photons."
+        f"check {suspects(study, ours=ours)} before more photons."
     )

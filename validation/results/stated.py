@@ -12,6 +12,8 @@ from analysis.spectra.combination import Background
 from instrument.measurement import Spectrum
 from phantom import InputError
 
+from ..spectra import standard_of
+
 Array = NDArray[np.float64]
 Unit = Literal["pixel", "um", "cm"]
 
@@ -94,8 +96,6 @@ def stated_from(options: dict[str, Any]) -> Stated:
     if options.get("energies") is not None:
         given["energies_eV"] = energies_of(options["energies"])
     if options.get("standards"):
-        from ..beamline import standard_of
-
         given["standards"] = tuple(standard_of(text) for text in options["standards"])
         given.setdefault("species", tuple(standard.name for standard in given["standards"]))
     return Stated(**given)

@@ -51,8 +51,8 @@ def bulk_fraction_sigma(c: Compared) -> float | None:
     if sigma is None:
         return None
     where = around(c)
-    iron = c.found_iron[where]
-    return float(np.sqrt(np.nansum((iron * sigma[where]) ** 2)) / iron.sum())
+    iron = c.found_iron[where].astype(float)
+    return float(np.sqrt(np.nansum((iron * sigma[where]) ** 2)) / iron.sum()) if iron.sum() > 0 else None
 
 
 SCORES = (bulk_fraction_truth, bulk_fraction_found, bulk_fraction_error, bulk_fraction_sigma)

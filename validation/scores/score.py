@@ -1,5 +1,6 @@
 """What a score is: a function of a truth and a result on one grid, with its meaning, unit and source."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,8 +21,9 @@ class Score:
     function: Formed
 
     def __call__(self, compared: Compared) -> float | None:
-        """The score, None where it cannot be formed."""
-        return self.function(compared)
+        """The score, None where it cannot be formed, or is not finite."""
+        value = self.function(compared)
+        return value if value is not None and math.isfinite(value) else None
 
 
 def score_of(*, unit: str = "", best: float | None = None, source: str = "") -> Callable[[Formed], Score]:

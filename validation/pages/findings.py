@@ -8,9 +8,9 @@ from analysis.align.alignment import STILL_PX, Align, Alignment
 from analysis.pipeline import Conclusion
 from analysis.result import Flag
 
+from ..study import Study
 from . import figures
 from .alignment_figure import alignment_figure
-from .study import Study
 
 _TELLING_CHI2 = 1.5
 

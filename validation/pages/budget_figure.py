@@ -3,8 +3,8 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from .budget import Budget
-from .replicates import Estimate
+from ..replicates.budget import Budget
+from ..replicates.replicate import Estimate
 
 _POINTS = 10
 _ADDED, _TAKEN, _BASE = "#b5de2b", "#21918c", "0.55"

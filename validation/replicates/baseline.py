@@ -15,13 +15,13 @@ import numpy as np
 from instrument.progress import Progress
 from phantom import InputError
 
-from .files import versions
-from .methods import Method, parse_method
-from .replicates import Estimate, Replicate, estimate, replicates
-from .scores import SCORES
-from .staging import whole_text
-from .study import Study, digest, study_from
-from .study_text import study_toml
+from ..files import versions
+from ..methods import Method, parse_method
+from ..scores import SCORES
+from ..staging import whole_text
+from ..study import Study, digest, study_from
+from ..study_text import study_toml
+from .replicate import Estimate, Replicate, estimate, replicates
 
 FORMAT = 1
 _TELLING = 0.05  # of the standard deviation between seeds

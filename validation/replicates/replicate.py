@@ -13,10 +13,10 @@ from scipy.stats import t
 from analysis.pipeline import Conclusion
 from instrument.progress import Progress
 
-from .loop import known_scores, laid_over, map_scores, record_into, timed
-from .methods import Method, MethodFailed
-from .scores import Overlay
-from .study import Study
+from ..loop import known_scores, laid_over, map_scores, record_into, timed
+from ..methods import Method, MethodFailed
+from ..scores import Overlay
+from ..study import Study
 
 
 @dataclass(frozen=True)

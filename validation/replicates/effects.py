@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from .study import Study, merge, nested, study_from
+from ..study import Study, merge, nested, study_from
 
 Zeros = dict[str, Any]
 

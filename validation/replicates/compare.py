@@ -7,9 +7,9 @@ from typing import Any
 from instrument.progress import Progress
 from phantom import InputError
 
-from .methods import Method
-from .replicates import Estimate, Replicate, estimate, replicates
-from .study import Study
+from ..methods import Method
+from ..study import Study
+from .replicate import Estimate, Replicate, estimate, replicates
 
 SCORES = (
     "phase_rmse",

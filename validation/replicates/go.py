@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..verdict import dose_in_words
 from .calibration import Calibration
-from .verdict import dose_in_words
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ from scipy.special import ndtr, ndtri
 from instrument.progress import Progress
 from phantom import InputError
 
-from .methods import Method
-from .replicates import Estimate, estimate, replicates
-from .scores import compare
-from .scores.honesty import pulls
-from .study import Study
+from ..methods import Method
+from ..scores import compare
+from ..scores.honesty import pulls
+from ..study import Study
+from .replicate import Estimate, estimate, replicates
 
 Array = NDArray[np.float64]
 

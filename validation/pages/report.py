@@ -9,17 +9,17 @@ from instrument.dose import Ledger
 from instrument.measurement import ChargeCurve
 from phantom.cell import THEORETICAL_mAh_g
 
+from ..replicates.budget import Budget
+from ..replicates.replicate import Estimate
+from ..score_names import MEANING
+from ..scores import Overlay, interior
+from ..study import Study
+from ..study_text import study_toml
+from ..verdict import dose_in_words, megagray, windowed
 from . import figures
-from .budget import Budget
 from .budget_figure import budget_figure
 from .findings import section
 from .page import page
-from .replicates import Estimate
-from .score_names import MEANING
-from .scores import Overlay, interior
-from .study import Study
-from .study_text import study_toml
-from .verdict import dose_in_words, megagray, windowed
 
 
 def render(

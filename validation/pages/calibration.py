@@ -6,11 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..replicates.calibration import BINS, LEVELS, Calibration
+from ..replicates.go import Decision
+from ..replicates.replicate import Estimate
 from . import figures
-from .calibration import BINS, LEVELS, Calibration
-from .go import Decision
 from .page import page
-from .replicates import Estimate
 
 _POINTS = 10
 _BAR, _BAND, _LINE = "#21918c", "#b8dcd9", "0.25"

@@ -15,7 +15,7 @@ from analysis.result import phase_fraction
 from instrument.measurement import ChargeCurve
 from phantom.cell import THEORETICAL_mAh_g
 
-from .scores import Overlay
+from ..scores import Overlay
 
 Array = NDArray[np.float64]
 Values = NDArray[np.float32]

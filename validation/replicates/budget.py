@@ -7,6 +7,7 @@ tells how far effects meet in threes.
 """
 
 import itertools
+import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,16 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from instrument.progress import Progress
-from phantom import InputError
+from phantom import InputError, Sample
 
+from ..loop import laid_over, record_into
+from ..methods import Method, MethodFailed
+from ..projection import build_sample
+from ..scores import compare
+from ..scores.errors import phase_rmse
+from ..study import Study
 from .effects import EFFECTS, Effect, effects_of, without
-from .loop import laid_over, record_into
-from .methods import Method, MethodFailed
-from .projection import build_sample
-from .replicates import Estimate, estimate
-from .scores import compare
-from .scores.errors import phase_rmse
-from .study import Study
+from .replicate import Estimate, estimate
 
 _PAIRS_OF = 3  # the costliest effects, whose pairs are added, too
 
@@ -63,6 +64,14 @@ class Budget:
         """Base and costs over the total; 1 where effects meet in pairs at most."""
         return self.explained.mean / self.total.mean
 
+    @property
+    def sentence(self) -> str:
+        """What costs most."""
+        parts = [("what is left without any effect", self.base.mean), *((one.effect.name, one.cost.mean) for one in self.parts)]
+        shares = sorted(((name, cost / self.total.mean) for name, cost in parts), key=lambda part: -part[1])
+        told = [f"{name} {100 * share:.0f} %" for name, share in shares[:4] if share > 0.005]
+        return f"By the error budget: {', '.join(told)} of the squared error."
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as budget.json; errors are standard errors over the seeds, None for one seed."""
 
@@ -88,6 +97,15 @@ class Budget:
         }
 
 
+def counted_effects(study: Study) -> tuple[Effect, ...]:
+    """The effects of a study. Raises InputError for a study without any."""
+    effects = effects_of(study)
+    if not effects:
+        names = ", ".join(effect.name for effect in EFFECTS)
+        raise InputError(f"run --budget: {study.name} has no effects to count; allowed is a study with one of: {names}")
+    return effects
+
+
 def budget(
     study: Study, *, method: Method | None = None, seeds: int = 3, threads: int = 1, progress: Progress | None = None
 ) -> Budget:
@@ -97,39 +115,36 @@ def budget(
     """
     method = method or Method("")
     study = method.applied_to(study)
-    effects = effects_of(study)
-    if not effects:
-        raise InputError(f"run --budget: {study.name} has no effects to count; allowed is a study with one of: {_names(EFFECTS)}")
+    effects = counted_effects(study)
     numbers = tuple(range(study.seed, study.seed + seeds))
-    count = seeds * len(_first_sets(effects))
+    pairs = math.comb(_PAIRS_OF, 2) if len(effects) > _PAIRS_OF else 0  # of fewer, pairs are all but one, or all
+    count = seeds * (len(_first_sets(effects)) + pairs)
     done = itertools.count(1)
 
-    def told() -> None:
+    def error(study: Study, sample: Sample, on: frozenset[Effect]) -> float:
+        """Mean squared error with these effects alone."""
+        part = without(study, tuple(one for one in effects if one not in on))
+        with tempfile.TemporaryDirectory(prefix="txm-budget-") as name:
+            simulation = record_into(Path(name), part, threads, sample=sample)
+            conclusion = method.analyze(Path(name), part, threads=threads)
+        found = phase_rmse(compare(laid_over(simulation, conclusion, method)))
+        if found is None:
+            raise MethodFailed(f"{method.text}: answers nowhere")
         if progress:
-            progress("budget", min(next(done), count), count)
+            progress("budget", next(done), count)
+        return found**2
 
-    samples = {seed: build_sample(replace(study, seed=seed), threads) for seed in numbers}
-
-    def errors(on: frozenset[Effect]) -> list[float]:
-        """Mean squared error of each seed, with these effects alone."""
-        found = []
-        for seed, sample in samples.items():
-            part = without(replace(study, seed=seed), tuple(one for one in effects if one not in on))
-            with tempfile.TemporaryDirectory(prefix="txm-budget-") as name:
-                simulation = record_into(Path(name), part, threads, sample=sample)
-                conclusion = method.analyze(Path(name), part, threads=threads)
-            error = phase_rmse(compare(laid_over(simulation, conclusion, method)))
-            if error is None:
-                raise MethodFailed(f"{method.text}: answers nowhere")
-            found.append(error**2)
-            told()
-        return found
-
-    found = {on: errors(on) for on in _first_sets(effects)}
-    costliest = sorted(effects, key=lambda one: -sum(found[frozenset((one,))]))[:_PAIRS_OF]
-    for two in itertools.combinations(costliest, 2):
-        if frozenset(two) not in found:
-            found[frozenset(two)] = errors(frozenset(two))
+    found: dict[frozenset[Effect], list[float]] = {}
+    costliest: list[Effect] = []
+    for seed in numbers:  # one sample in memory at a time
+        own = replace(study, seed=seed)
+        sample = build_sample(own, threads)
+        for on in _first_sets(effects):
+            found.setdefault(on, []).append(error(own, sample, on))
+        costliest = costliest or sorted(effects, key=lambda one: -found[frozenset((one,))][0])[:_PAIRS_OF]
+        for on in [frozenset(two) for two in itertools.combinations(costliest, 2)]:
+            if len(found.setdefault(on, [])) < len(found[frozenset()]):
+                found[on].append(error(own, sample, on))
     return _summed(numbers, effects, costliest, found)
 
 
@@ -175,7 +190,3 @@ def _terms(*each: tuple[frozenset[Effect], float]) -> dict[frozenset[Effect], fl
     for on, sign in each:
         out[on] = out.get(on, 0.0) + sign
     return out
-
-
-def _names(effects: Sequence[Effect]) -> str:
-    return ", ".join(effect.name for effect in effects)

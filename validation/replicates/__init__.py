@@ -1,0 +1,1 @@
+"""Many runs of a study: methods compared, errors budgeted, sigma calibrated, scores kept as a baseline."""

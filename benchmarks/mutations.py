@@ -49,7 +49,9 @@ _WIDTH = 80
 
 @dataclass(frozen=True)
 class Change:
-    """The `number`-th change of a source: of what `kind`, at which (line, column), in which function, what it was and becomes."""
+    """The `number`-th change of a source: of what `kind`, at which (line, column), in which function, what it was and
+    becomes, and of a number `within` what.
+    """
 
     number: int
     kind: str
@@ -57,13 +59,14 @@ class Change:
     function: str
     before: str
     after: str
+    within: str = ""
 
     @property
     def line(self) -> int:
         return self.place[0]
 
     def __str__(self) -> str:
-        return f"{self.before} -> {self.after}"
+        return f"{self.before} -> {self.after}" + (f" in {self.within}" if self.within else "")
 
 
 def _variants(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
@@ -137,7 +140,8 @@ def changes(source: str) -> list[Change]:
     for parent, field, index, function in _sites(ast.parse(source)):
         node = _child(parent, field, index)
         for kind, after in _variants(node):
-            out.append(Change(len(out), kind, (node.lineno, node.col_offset), function, _text(node), _text(after)))
+            within = _text(parent) if isinstance(node, ast.Constant) else ""
+            out.append(Change(len(out), kind, (node.lineno, node.col_offset), function, _text(node), _text(after), within))
     return out
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from analysis.align.alignment import Align, align, check_sense
+from analysis.align.alignment import Align, _straight_line, align, check_sense
 from analysis.align.axis import find_axis, from_centroids, from_opposite_views
 from analysis.align.centroid import centroids, moved, turning
 from analysis.align.energy_scale import foil_offset
@@ -117,6 +117,32 @@ def test_opposite_views_tell_the_axis_of_a_sample_beyond_the_field():
     assert from_opposite_views(narrow, straight(1, 36, 14.5)) is None
     with pytest.raises(InputError, match="--center"):
         align(narrow, straight(1, 36, 14.5), np.zeros(1), lambda _: np.ones((1, 1)), np.ones(1), Align(center=True))
+
+
+def test_opposite_views_are_taken_at_the_scan_s_own_energies():
+    angles = np.deg2rad([0.0, 90.0, 180.0])
+    looked = []
+    stack = views(angles, np.zeros((3, 2)), shape=(20, 30), center=2.0).transpose(1, 0, 2).astype(np.float32)
+    frames = Frames(lambda energy: looked.append(energy) or stack, 11, angles, (20, 30), 1.0)
+    assert from_opposite_views(frames, straight(11, 3, 14.5)).geometry.center_px == pytest.approx(16.5, abs=0.1)
+    assert (min(looked), max(looked), len(looked)) == (0, 10, 8)
+
+
+def test_a_magnification_s_sigma_is_that_of_its_scatter():
+    """About a straight line in energy, where that is wider than stated, by its degrees of freedom; else as stated."""
+    energies = np.linspace(7100, 7180, 12)
+    away = energies / energies[0] - 1
+    sigma = np.full(12, 1e-4)
+    rng = np.random.default_rng(3)
+    found = []
+    for _ in range(400):
+        scale, stated = _straight_line(1 / (1 + 0.5 * away) + 3e-4 * rng.normal(size=12), sigma, energies)
+        found.append((scale[-1] - 1 / (1 + 0.5 * away[-1]), stated[-1]))
+    errors, stated = np.array(found).T
+    assert np.sqrt(np.mean(stated**2)) == pytest.approx(errors.std(), rel=0.1)
+    exact, least = _straight_line(1 / (1 + 0.5 * away), sigma, energies)
+    np.testing.assert_allclose(exact, 1 / (1 + 0.5 * away), rtol=1e-9)
+    assert stated.min() >= 0.999 * least[-1]
 
 
 def test_the_role_aligns_views_of_one_energy():

@@ -1,11 +1,14 @@
 """Engines that solve: their operators, what they converge to, their noise, and what they do without all views."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.choices import Analysis
+from analysis.reconstruct import engines
 from analysis.reconstruct.fbp import fbp
 from analysis.reconstruct.iterative import cgls, noise_variance, sirt
 from analysis.reconstruct.operators import Convolution, Projector
@@ -181,3 +184,24 @@ def test_rays_of_nothing_and_missing_ones(engine):
 def test_an_algorithm_without_its_engine_is_refused():
     with pytest.raises(InputError, match=r"analysis\.algorithm: found sirt with engine fbp"):
         Analysis(algorithm="sirt").check()
+
+
+@pytest.mark.parametrize(("weights", "shape"), [("energy", (1, len(ANGLES), 1)), ("ray", (3, len(ANGLES), COLUMNS))])
+def test_rays_have_a_weight_each_where_that_is_asked_for(monkeypatch, weights, shape):
+    seen = []
+
+    def noted(rays, angles_rad, *, variance, **place):
+        seen.append(variance.shape)
+        return fbp(rays, angles_rad, **place)
+
+    monkeypatch.setitem(engines._ITERATIVE, "cgls", noted)
+    prepared = SimpleNamespace(
+        scan=SimpleNamespace(angles_rad=ANGLES, columns=COLUMNS, pixel_um=PIXEL),
+        geometry=SimpleNamespace(center_px=(COLUMNS - 1) / 2),
+        correlation=np.ones(1),
+    )
+    settings = Analysis(method="projection", engine="cgls", weights=weights)
+    rays = rays_of(ANGLES)[0][None]
+    variance = np.full((1, *rays.shape), 1e-4, np.float32)
+    engines.engine_of(settings, prepared)(slice(0, 3))(rays, variance, np.full((1, 1, 3, COLUMNS), 1e-6, np.float32))
+    assert set(seen) == {shape}

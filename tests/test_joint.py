@@ -7,7 +7,8 @@ from scipy.ndimage import gaussian_filter
 from analysis import pipeline
 from analysis.choices import Analysis
 from analysis.phases import phase_histogram
-from analysis.reconstruct.held_out import choose_weight
+from analysis.reconstruct.differences import divergence, gradient
+from analysis.reconstruct.held_out import _least, choose_weight
 from analysis.reconstruct.operators import Projector
 from analysis.reconstruct.total_variation import TotalVariation, information_of
 from instrument.measurement import InputError
@@ -50,6 +51,28 @@ def objective(maps, paths, covariance, weight, projector):
     steps = [np.diff(white, axis=axis, append=np.take(white, [-1], axis=axis)) for axis in (1, 2, 3)]
     variation = np.sqrt(sum(step**2 for step in steps).sum(axis=0)).sum()
     return 0.5 * (rest * np.tensordot(inverse, rest, axes=1)).sum() + weight * variation
+
+
+def test_differences_are_neighbours_and_their_transpose_is_by_parts_as_by_the_whole():
+    rng = np.random.default_rng(4)
+    maps, field = rng.normal(size=(2, 7, 5, 6)).astype(np.float32), rng.normal(size=(3, 2, 7, 5, 6)).astype(np.float32)
+    field[0, :, -1], field[1, :, :, -1], field[2, ..., -1] = 0, 0, 0  # as all differences are there
+    parts = [slice(0, 3), slice(3, 6), slice(6, 7)]
+    whole = gradient(maps, slice(0, 7))
+    for axis in range(3):
+        last = np.take(maps, [-1], axis=axis + 1)
+        np.testing.assert_allclose(whole[axis], np.diff(maps, axis=axis + 1, append=last), atol=1e-6)
+    np.testing.assert_array_equal(np.concatenate([gradient(maps, part) for part in parts], axis=2), whole)
+    back = np.concatenate([divergence(field, part) for part in parts], axis=1)
+    np.testing.assert_allclose(back, divergence(field, slice(0, 7)), atol=1e-6)
+    assert np.vdot(whole, field) == pytest.approx(np.vdot(maps, back), rel=1e-4)
+
+
+def test_the_least_loss_is_found_between_the_trials():
+    weights = np.geomspace(0.1, 10, 9)
+    assert _least(weights, 3 + np.log(weights / 0.7) ** 2) == pytest.approx(0.7)
+    assert _least(weights, weights) == pytest.approx(0.1)
+    assert _least(weights, -weights) == pytest.approx(10)
 
 
 def test_the_solution_is_the_least():

@@ -7,6 +7,10 @@ import numpy as np
 import pytest
 
 from analysis.choices import Analysis
+from analysis.order.blocks import part_of
+from analysis.order.mapping import Mapping
+from analysis.order.model import Model
+from analysis.result import Flag
 from validation import analyze, load_study, score, simulate
 
 ORDERS = [Analysis(), Analysis(method="projection"), Analysis(method="projection", weights="ray"), Analysis(method="joint")]
@@ -128,6 +132,37 @@ def test_orders_with_the_same_weights_give_the_same_map(unchanged):
     np.testing.assert_allclose(second.amounts, first.amounts, atol=2e-4)
     np.testing.assert_allclose(second.amounts_sigma, first.amounts_sigma, rtol=2e-3)
     assert np.median(third.amounts_sigma / first.amounts_sigma) < 1.02  # each ray's own weights lose nothing
+
+
+@pytest.mark.parametrize("settings", ORDERS[:2], ids=NAMES[:2])
+def test_rays_that_were_made_up_are_counted_and_their_slice_is_flagged(simulated, settings):
+    projections = np.array(simulated.scan.projections)
+    projections[2, 5, 7, 3:6] = 0
+    conclusion = analyze(replace(simulated.scan, projections=projections), simulated.standards, settings, threads=2)
+    assert conclusion.repaired_rays == 3
+    flagged = (conclusion.map.flags & Flag.REPAIRED != 0).any(axis=(1, 2))
+    assert np.flatnonzero(flagged).tolist() == [7]
+
+
+def test_a_poor_fit_is_five_sigma_of_chi2_too_far():
+    rng = np.random.default_rng(0)
+    design = rng.uniform(0.5, 1.5, (8, 3))
+    beyond = np.linalg.qr(design, mode="complete")[0][:, 3]
+    mapping = Mapping(Model(("LFP", "FP"), np.arange(8.0), design, np.ones(8)), (1, 1, 3))
+    chi2 = 5 + np.sqrt(2 * 5) * np.array([0.0, 4.9, 5.1])
+    mu = (design @ [0.5, 0.5, 0.1])[:, None] + beyond[:, None] * np.sqrt(chi2)
+    values = mu.astype(np.float32).reshape(8, 1, 1, 3)
+    mapping.fit(slice(0, 1), values, np.ones_like(values), np.zeros((1, 1, 1), int))
+    assert (mapping.flags & Flag.POOR_FIT != 0).ravel().tolist() == [False, False, True]
+
+
+def test_progress_of_a_part_stays_in_it():
+    told = []
+    moved = part_of(lambda *one: told.append(one), 0.2, 0.6)
+    for done in range(4):
+        moved("analyze", done, 2)
+    assert told == [("analyze", share, 1000) for share in (200, 400, 600, 600)]
+    part_of(None, 0.2, 0.6)("analyze", 1, 2)
 
 
 @pytest.mark.parametrize("photons", [5e3, 2e4, 1e5])

@@ -20,6 +20,7 @@ from analysis.phases import (
     segment,
     shell_by_direction,
     shell_thickness,
+    shells,
     turned_layer,
 )
 from analysis.phases.scatter import map_noise
@@ -277,3 +278,15 @@ def test_a_handful_of_voxels_has_no_histogram():
     one = mapped(small, 0 * small)
     assert phase_histogram(one) is None
     assert segment(one).labels.max() == Phase.LFP
+
+
+def test_what_smoothing_moves_is_in_sigma_in_full_and_shared_in_part(monkeypatch):
+    """As far as it moves each direction, and partly all directions together."""
+    monkeypatch.setattr(shells, "scatter", lambda measure, found, *maps: np.zeros((3, 3)))
+    drift = np.array([0.1, 0.2, -0.1])
+    layer = shells._layer(lambda smoothing, *maps: 1 + smoothing * drift, 1.0, core_shell(1.8, 1.2))
+    rounding = layer.covariance - np.eye(3) * (shells._GRID_PX * VOXEL) ** 2
+    np.testing.assert_allclose(np.diag(rounding), drift**2)
+    shared = rounding[~np.eye(3, dtype=bool)] / np.outer(drift, drift)[~np.eye(3, dtype=bool)]
+    np.testing.assert_allclose(shared, 1 - shells._OWN)
+    assert 0 < shells._OWN < 1

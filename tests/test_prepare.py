@@ -10,9 +10,11 @@ from scan_files import a_header, counts_of, in_memory, write
 from scipy.integrate import quad
 from scipy.stats import norm
 
+from analysis.align.alignment import Align
 from analysis.choices import Analysis
 from analysis.prepare.flats import FlatsInTime, flat_sets
 from analysis.prepare.noise import measure_noise
+from analysis.prepare.normalize import bridge
 from analysis.prepare.prepared import Preparation, prepare
 from analysis.prepare.rings import rough, sort, subtract_mean
 from analysis.prepare.zingers import without_zingers, without_zingers_over_time
@@ -222,6 +224,14 @@ def test_struck_pixels_are_found_and_bridged():
     assert all(abs(mended[place] - 10100) < 400 for place in places)
 
 
+def test_a_struck_pixel_beside_another_is_bridged_by_those_that_are_not():
+    noise, counts, _ = noisy((1, 9, 9))
+    hit = counts.copy()
+    hit[0, 4, 4], hit[0, 4, 5] = 60000, 30000
+    mended, _ = without_zingers(hit, noise, slice(0, 9), 6.0)
+    assert abs(mended[0, 4, 4] - 10100) < 400
+
+
 def test_the_edge_of_a_sample_is_left():
     """A dark disc, its edge a pixel wide, a needle one pixel wide that absorbs, and corners: bright on one side only."""
     noise, _, _ = noisy((1, 64, 64))
@@ -316,6 +326,19 @@ def test_sorting_takes_rings_out():
     assert mended["bulk_fraction_error"] == pytest.approx(spoilt["bulk_fraction_error"], abs=0.003)
 
 
+def test_a_bridge_is_straight():
+    """Between the nearest pixels that see, and level beyond the last of them; a row that sees nothing stays."""
+    slope = np.array([np.arange(8.0), 30 - 2 * np.arange(8.0)])
+    spoilt = slope.copy()
+    dead = np.array([1, 0, 0, 1, 1, 0, 0, 1], bool)
+    spoilt[:, dead] = np.nan
+    bridge(dead, spoilt)
+    np.testing.assert_allclose(spoilt[:, 1:7], slope[:, 1:7])
+    np.testing.assert_array_equal(spoilt[:, [0, 7]], slope[:, [1, 6]])
+    bridge(np.ones(8, bool), spoilt)
+    np.testing.assert_allclose(spoilt[:, 1:7], slope[:, 1:7])
+
+
 def test_dead_pixels_are_bridged_and_flagged():
     _, plain = simulated()
     _, simulation = simulated(camera__dead_pixels=0.003)
@@ -326,3 +349,17 @@ def test_dead_pixels_are_bridged_and_flagged():
     assert np.array_equal((conclusion.map.flags & Flag.REPAIRED).any(axis=(1, 2)), dead.any(axis=1))
     assert conclusion.repaired_rays == dead.sum() * 9 * 61
     assert scores["phase_rmse_interior"] == pytest.approx(wanted["phase_rmse_interior"], rel=0.1)
+
+
+@pytest.mark.parametrize("wish", [{"align": Align(shifts=True)}, {"prepare": Preparation(rings="mean")}], ids=["align", "rings"])
+def test_a_series_turns_no_sample(wish):
+    with pytest.raises(InputError, match="need a sample that turns"):
+        Analysis(**wish).check(series=True)
+    Analysis(**wish).check()
+
+
+def test_a_series_tells_how_far_it_is():
+    told = []
+    _, simulation = simulated(scan__kind="series", scan__angles=4, scan__first_angle_deg=0.0)
+    analyze(simulation.scan, simulation.standards, Analysis(), progress=lambda *one: told.append(one))
+    assert told == [("analyze", k, 4) for k in (1, 2, 3, 4)]

@@ -141,11 +141,17 @@ def budget(
         sample = build_sample(own, threads)
         for on in _first_sets(effects):
             found.setdefault(on, []).append(error(own, sample, on))
-        costliest = costliest or sorted(effects, key=lambda one: -found[frozenset((one,))][0])[:_PAIRS_OF]
+        costliest = costliest or _costliest(effects, found)
         for on in [frozenset(two) for two in itertools.combinations(costliest, 2)]:
             if len(found.setdefault(on, [])) < len(found[frozenset()]):
                 found[on].append(error(own, sample, on))
     return _summed(numbers, effects, costliest, found)
+
+
+def _costliest(effects: Sequence[Effect], found: dict[frozenset[Effect], list[float]]) -> list[Effect]:
+    """The effects that cost most in the first scan, by the mean of added and taken out."""
+    everything = frozenset(effects)
+    return sorted(effects, key=lambda one: found[everything - {one}][0] - found[frozenset((one,))][0])[:_PAIRS_OF]
 
 
 def _first_sets(effects: Sequence[Effect]) -> list[frozenset[Effect]]:

@@ -1,5 +1,6 @@
 """A pipeline called: a scan's files written into a temporary folder, and its result file read and understood."""
 
+import functools
 import os
 import tempfile
 from dataclasses import dataclass
@@ -14,10 +15,15 @@ from instrument.files.hdf5 import dataset, reading
 from phantom import InputError
 
 from ..files import read_map
-from .law import Broken, Function, close
+from .law import Broken, Function, close, law
 from .scans import SPECIES, Frames
 
 Array = NDArray[np.float64]
+
+ROUNDING = 3e-3  # of the largest amount, between two maps of one pipeline that should be alike
+_SHRINKS = 30  # a trial takes tenths of a second, or what the pipeline takes
+
+pipeline_law = functools.partial(law, shrinks=_SHRINKS)
 
 
 @dataclass(frozen=True)

@@ -119,21 +119,22 @@ def fails(scan_path, standards_paths, out_path):
     raise ZeroDivisionError("no views")
 
 
-def by_row(standards_paths):
-    """The first rows of a standard's file, taken for the scan's energies: shown by those that have no other rows."""
-    for path in map(Path, standards_paths.values()):
-        header, rows = (
-            [line for line in path.read_text().splitlines() if line.startswith("#") == wanted] for wanted in (True, False)
-        )
-        energies, mu = np.loadtxt(rows).T
-        mu = np.interp(energies, np.linspace(energies[0], energies[-1], 9), np.resize(mu, 9))
-        path.write_text("\n".join([*header, *(f"{e} {value}" for e, value in zip(energies, mu, strict=True))]))
-    return standards_paths
-
-
 @functools.cache
 def own_folder():
     return tempfile.TemporaryDirectory(prefix="txm-twin-own-")
+
+
+def by_row(scan_path, standards_paths, out_path):
+    """The first rows of a standard's file, taken for the scan's energies."""
+    with h5py.File(scan_path) as file:
+        energies = np.sort(file["energies_eV"][:])
+    folder, taken = Path(own_folder().name), {}
+    for name, path in standards_paths.items():
+        header = [line for line in Path(path).read_text().splitlines() if line.startswith("#")]
+        rows = zip(energies, np.loadtxt(path)[: len(energies), 1], strict=True)
+        taken[name] = str(folder / f"{name}-by-row.txt")
+        Path(taken[name]).write_text("\n".join([*header, *(f"{e} {mu}" for e, mu in rows)]))
+    pipeline(scan_path, taken, out_path)
 
 
 @functools.cache
@@ -254,6 +255,6 @@ PIPELINES = [
     pipeline_with("to its input", "the scan is written to", to_its_input),
     pipeline_with("standards by folder", "standards are sought beside the scan", by_its_folder),
     pipeline_with("standards by place", "species are named by their place", of_map(lambda _: {"species": ("LFP", "FP")})),
-    pipeline_with("standards by row", "standards' rows are taken for the scan's energies", of_standards(by_row)),
+    pipeline_with("standards by row", "standards' rows are taken for the scan's energies", by_row),
     pipeline_with("standards of its own", "standards are not those given", of_standards(lambda paths: own_standards())),
 ]

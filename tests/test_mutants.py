@@ -16,6 +16,7 @@ CAUGHT = {
         "transposed": "keeps the place",
         "axis at N/2": "keeps the place",
         "a degree off": "keeps the place",
+        "no padding": "does not wrap around",
         "axis ignored": "follows the axis",
         "small pixels alike": "scales with the pixel",
         "floor of light": "scales with the rays",

@@ -1,9 +1,9 @@
 """Broken variants of our own functions, and the law that catches each; and sound ones, which no law may catch.
 
-    python benchmarks/mutants.py [--only ROLE ...] [--runs 200] [--workers 2]
+    python benchmarks/mutants.py [--only ROLE ...] [--runs 200] [--first 0] [--workers 2]
 
-Prints a line for each mutant, a table by role, and how often the laws called a sound function broken: `--runs` seeds, a case of
-at least 1000 voxels each.
+Prints a line for each mutant, a table by role, and how often the laws called a sound function broken: `--runs` seeds from
+`--first` on, a case of at least 1000 voxels each.
 """
 
 import argparse
@@ -148,16 +148,17 @@ def print_mutants(pool: ProcessPoolExecutor, roles: list[str]) -> None:
         print(f"{role}, {name}: {SURVIVORS.get((role, name), 'NO REASON KNOWN')}")
 
 
-def print_alarms(pool: ProcessPoolExecutor, roles: list[str], runs: int) -> None:
+def print_alarms(pool: ProcessPoolExecutor, roles: list[str], seeds: range) -> None:
     """False alarms of every law of every sound function, and what rate none of them asks for."""
     names = [name for name, (role, _, _) in SOUND.items() if role in roles]
+    runs = len(seeds)
     jobs = [(name, k, law) for name in names for k, law in enumerate(laws_of(SOUND[name][0], SOUND[name][2]))]
     asked = 0.05 / (len(jobs) * runs)
     print(f"\n{len(jobs)} pairs of law and sound function, {runs} runs each: none in 19 of 20 such benches asks for a rate")
     print(f"of at most {asked:.1e} a law and run. A law says its own where noise decides; else it should not happen at all.\n")
     print("| function | law | a run's own rate | false alarms |\n|---|---|---|---|")
     start = time.perf_counter()
-    parts = [pool.submit(alarms, name, k, range(low, min(low + 50, runs))) for name, k, _ in jobs for low in range(0, runs, 50)]
+    parts = [pool.submit(alarms, name, k, seeds[low : low + 50]) for name, k, _ in jobs for low in range(0, runs, 50)]
     waiting: Iterator[Any] = iter(parts)
     total = 0
     for name, _, law in jobs:
@@ -174,9 +175,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=LAWS, default=list(LAWS), metavar="ROLE", help=", ".join(LAWS))
     parser.add_argument("--runs", type=int, default=200, help="seeds for the sound functions; 0 for none")
+    parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--workers", type=int, default=2)
     chosen = parser.parse_args()
     with ProcessPoolExecutor(chosen.workers, initializer=_one_thread) as workers:
         print_mutants(workers, chosen.only)
         if chosen.runs:
-            print_alarms(workers, chosen.only, chosen.runs)
+            print_alarms(workers, chosen.only, range(chosen.first, chosen.first + chosen.runs))

@@ -11,6 +11,7 @@ from analysis.order.blocks import part_of
 from analysis.order.mapping import Mapping
 from analysis.order.model import Model
 from analysis.result import Flag
+from phantom import InputError
 from validation import analyze, load_study, score, simulate
 
 ORDERS = [Analysis(), Analysis(method="projection"), Analysis(method="projection", weights="ray"), Analysis(method="joint")]
@@ -56,6 +57,29 @@ def allowed(found, settings):
 
 def typical_sigma(found):
     return float(np.median(found.amounts_sigma[:, found.iron > 0.5]))
+
+
+@pytest.mark.parametrize(
+    ("series", "settings"),
+    [(False, settings) for settings in ORDERS] + [(kind, Analysis(constraint="mixture")) for kind in (False, True)],
+)
+def test_choices_that_go_together_are_taken(series, settings):
+    settings.check(series)
+
+
+@pytest.mark.parametrize(
+    ("series", "settings", "words"),
+    [
+        (False, Analysis(method="projection", constraint="mixture"), "analysis.constraint"),
+        (False, Analysis(weights="ray"), "analysis.weights"),
+        (False, Analysis(algorithm="sirt"), "analysis.algorithm"),
+        (False, Analysis(method="joint", engine="cgls"), "analysis.engine"),
+        (True, Analysis(method="projection"), "analysis.method"),
+    ],
+)
+def test_choices_that_exclude_each_other_are_refused(series, settings, words):
+    with pytest.raises(InputError, match=words):
+        settings.check(series)
 
 
 @orders

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 from scan_files import a_header, counts_of, in_memory, write
 from scipy.integrate import quad
+from scipy.ndimage import gaussian_filter
 from scipy.stats import norm
 
 from analysis.align.alignment import Align
 from analysis.choices import Analysis
+from analysis.prepare.border import open_beam
 from analysis.prepare.flats import FlatsInTime, flat_sets
 from analysis.prepare.noise import measure_noise
-from analysis.prepare.normalize import bridge
+from analysis.prepare.normalize import Rays, bridge
 from analysis.prepare.prepared import Preparation, prepare
 from analysis.prepare.rings import rough, sort, subtract_mean
 from analysis.prepare.zingers import without_zingers, without_zingers_over_time
@@ -191,6 +193,16 @@ def test_a_sample_in_the_border_is_told():
     assert "narrow analysis.prepare.border_px" in told[1]
 
 
+def test_air_in_the_border_is_no_sample():
+    """Of 1000 rows of noise, correlated along rows and columns, none is darker by five sigma."""
+    depth = gaussian_filter(np.random.default_rng(5).normal(size=(1000, 20, 6)), (0.7, 0, 0.7))
+    depth *= 0.01 / depth.std()
+    lags = np.array([np.mean(depth[..., lag:] * depth[..., : 6 - lag]) for lag in range(4)])
+    noise = replace(prepare(simulated()[1].scan).noises[0], correlation=lags / lags[0])
+    rays = Rays(depth, np.full(depth.shape, 1e-4), np.zeros((1000, 6)), np.zeros((1000, 20), int))
+    assert not open_beam(rays, noise, 2)[2].any()
+
+
 def noisy(shape, seed=0, light=10000):
     """Frames of `light` photons at 1 ADU a photon, as flats, darks and (view, row, column) counts."""
     rng = np.random.default_rng(seed)
@@ -280,6 +292,19 @@ def test_a_struck_pixel_flags_the_slice_it_lies_in_once_its_frame_is_moved():
     assert moved.rays(3, slice(8, 24), slice(0, 10)).repaired.sum() == 0
 
 
+@pytest.mark.parametrize("rows", [-12, 12])
+def test_frames_that_all_lie_far_off_are_brought_back(rows):
+    _, simulation = simulated()
+    prepared = prepare(simulation.scan)
+    shifts = np.zeros((9, 61, 2))
+    shifts[..., 0] = rows
+    moved = replace(prepared, geometry=replace(prepared.geometry, shifts_px=shifts))
+    there = range(max(rows, 0), 32 + min(rows, 0))
+    brought = moved.rays(3, slice(there[0] - rows, there[-1] + 1 - rows)).optical_depth
+    wanted = prepared.rays(3, slice(there[0], there[-1] + 1)).optical_depth
+    assert np.abs(brought - wanted)[2:-2, :, 2:-2].max() < 0.02 * wanted.max()
+
+
 def test_zingers_spoil_the_map_and_its_sigma_unless_sought():
     _, plain = simulated()
     _, simulation = simulated(camera__zingers=300.0, camera__zinger_adu=20000.0)
@@ -328,15 +353,15 @@ def test_sorting_takes_rings_out():
 
 def test_a_bridge_is_straight():
     """Between the nearest pixels that see, and level beyond the last of them; a row that sees nothing stays."""
-    slope = np.array([np.arange(8.0), 30 - 2 * np.arange(8.0)])
+    slope = np.array([np.arange(9.0), 30 - 2 * np.arange(9.0)])
     spoilt = slope.copy()
-    dead = np.array([1, 0, 0, 1, 1, 0, 0, 1], bool)
+    dead = np.array([1, 0, 0, 1, 1, 0, 1, 0, 1], bool)
     spoilt[:, dead] = np.nan
     bridge(dead, spoilt)
-    np.testing.assert_allclose(spoilt[:, 1:7], slope[:, 1:7])
-    np.testing.assert_array_equal(spoilt[:, [0, 7]], slope[:, [1, 6]])
-    bridge(np.ones(8, bool), spoilt)
-    np.testing.assert_allclose(spoilt[:, 1:7], slope[:, 1:7])
+    np.testing.assert_allclose(spoilt[:, 1:8], slope[:, 1:8])
+    np.testing.assert_array_equal(spoilt[:, [0, 8]], slope[:, [1, 7]])
+    bridge(np.ones(9, bool), spoilt)
+    np.testing.assert_allclose(spoilt[:, 1:8], slope[:, 1:8])
 
 
 def test_dead_pixels_are_bridged_and_flagged():
@@ -361,5 +386,7 @@ def test_a_series_turns_no_sample(wish):
 def test_a_series_tells_how_far_it_is():
     told = []
     _, simulation = simulated(scan__kind="series", scan__angles=4, scan__first_angle_deg=0.0)
-    analyze(simulation.scan, simulation.standards, Analysis(), progress=lambda *one: told.append(one))
+    conclusion = analyze(simulation.scan, simulation.standards, Analysis(), progress=lambda *one: told.append(one))
+    assert conclusion.repaired_rays == 0
+    assert not (conclusion.map.flags & Flag.REPAIRED).any()
     assert told == [("analyze", k, 4) for k in (1, 2, 3, 4)]

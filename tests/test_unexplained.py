@@ -116,6 +116,16 @@ def test_another_further_phase_beside_the_most_frequent():
     assert (p[foreign] < 0.05).mean() > 0.9
 
 
+@pytest.mark.parametrize(("voxels", "most"), [(50, 0.13), (200, 0.1), (5000, 0.045)])
+def test_false_alarms_in_few_voxels_and_many(voxels, most):
+    grid, shares = (2, 5, voxels // 10), []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        p = unexplained(rng.standard_normal((10, voxels)).astype(np.float32), rng.random(grid), np.ones(grid, bool))
+        shares.append((p < 0.05).mean())
+    assert np.mean(shares) < most
+
+
 def test_a_handful_of_voxels_and_none():
     rng = np.random.default_rng(11)
     residual = rng.standard_normal((10, 50)).astype(np.float32)

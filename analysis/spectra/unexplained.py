@@ -47,7 +47,8 @@ def unexplained(residual: Values, attenuation: Values, particle: NDArray[np.bool
     may be off by a factor, and fringes and run-out leave residuals beside every surface. So a voxel is compared with those of
     its kind, one of ten groups by the gradient of `attenuation` (z, y, x), the mean over the energies; in each, what is looked at
     is taken as normal, with the median and the spread of the lower half. A further phase must fill less than about a third of a
-    group. p < 0.05 holds in at most 5 % of explained voxels: the upper tail of a log chi2 is lighter than normal.
+    group. p < 0.05 holds in at most 5 % of 2000 explained voxels or more, as the upper tail of a log chi2 is lighter than normal;
+    in a tenth of 50, which are too few to know their own spread.
     """
     p = np.full(particle.shape, np.nan)
     known = np.asarray(np.isfinite(residual).all(axis=0))

@@ -185,13 +185,15 @@ def laws_of(kind: str) -> tuple[Law, ...]:
 
     @law(st.builds(replace, cases, noise=st.just(0.04)), examples=3)
     def errs_less_with_less_noise(align: Function, case: Frames) -> None:
-        """A quarter of the noise is never worse, and all of it, 4 % of the largest depth, no catastrophe."""
+        """A quarter of the noise is no worse, beyond what it leaves; all of it, 4 % of the largest depth, is no catastrophe."""
         quiet = replace(case, noise=case.noise / 4)
         many, few = (float(np.sqrt(np.mean((found(align, one) - one.shifts) ** 2))) for one in (case, quiet))
-        if not few <= many <= case.allowed_px:
+        # One combination of shifts may hold all of an error: with more noise it is then smaller now and then.
+        most = max(many, quiet.allowed_px)
+        if not (many <= case.allowed_px and few <= most):
             raise Broken(
-                f"error at a quarter of the noise: {few:.3g} pixels, with all of it {many:.3g}; allowed no more than with all, "
-                f"and {case.allowed_px:.3g}"
+                f"error at a quarter of the noise: {few:.3g} pixels, allowed {most:.3g}; with all of it {many:.3g}, "
+                f"allowed {case.allowed_px:.3g}"
             )
 
     return (

@@ -83,6 +83,28 @@ def test_choices_that_exclude_each_other_are_refused(series, settings, words):
 
 
 @orders
+def test_the_fit_leaves_no_more_than_noise(simulated, settings):
+    """By chi2 over its degrees of freedom, in the rays of a scan as in its voxels."""
+    conclusion = analyze(simulated.scan, simulated.standards, settings, threads=2)
+    assert conclusion.reduced_chi2 == pytest.approx(1, abs=0.15)
+
+
+def test_mean_spectra_of_core_and_shell_are_those_of_the_standards(simulated):
+    found = analyze(simulated.scan, simulated.standards, Analysis(), threads=2)
+    for name, (low, high) in {"core": (-0.25, 0.25), "shell": (0.75, 1.25)}.items():
+        lfp, fp = np.linalg.lstsq(found.design, found.spectra[name], rcond=None)[0][:2]
+        assert low < fp / (lfp + fp) < high
+
+
+def test_voxels_half_full_are_looked_at_for_further_phases(simulated):
+    """One in twenty is rarer than the others by chance, wherever iron is at least half of a full voxel's."""
+    found = maps(simulated, Analysis())
+    half = (found.iron > 0.5) & (found.iron < 0.9)
+    assert 0.01 < ((found.flags[half] & Flag.UNEXPLAINED) > 0).mean() < 0.2
+    assert not (found.flags[found.iron < 0.5] & Flag.UNEXPLAINED).any()
+
+
+@orders
 def test_brighter_beam_and_camera_change_nothing(simulated, unchanged, settings):
     scan = simulated.scan
     brighter = {name: getattr(scan, name).astype(np.uint32) * 3 for name in ("projections", "flats", "darks")}

@@ -55,6 +55,19 @@ def mapped(lfp, fp, noise=0.0, seed=0, stated=1.0):
     )
 
 
+@pytest.mark.parametrize("axes", ["z:y:x", "time:y:x"])
+def test_a_surface_is_left_out_of_the_histogram(axes):
+    """Blurred and noisy, it looks mixed: in every slice of a volume, and at every moment of a series."""
+    x = np.zeros((6, 14, 14))
+    x[..., 7:] = 1
+    rim = np.ones(x.shape, bool)
+    rim[(slice(None) if axes == "time:y:x" else slice(1, -1)), 1:-1, 1:-1] = False
+    x[rim] = np.random.default_rng(0).uniform(0.2, 0.8, rim.sum())
+    found = phase_histogram(dataclasses.replace(mapped(np.pad(1 - x, 2), np.pad(x, 2), 0.02), axes=axes))
+    assert found.places == pytest.approx((0, 1), abs=0.01)
+    assert found.shares[2] < 0.02
+
+
 def core_shell(outer, inner, turn=LAB, off=(0.0, 0.0, 0.0), **noise):
     """Semi-axes of particle and core, um; the core's centre may be off the particle's."""
     whole, core = solid(outer, turn), solid(inner, turn, off)

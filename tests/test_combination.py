@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import lsq_linear, nnls
 from two_standards import IRON_MOL_CM3, SCAN, standards
 
+from analysis.own import fitted
 from analysis.spectra.combination import design_matrix, fit, linear_combination
 from instrument.attenuation import attenuation_per_um
 from instrument.xanes import parametric
@@ -81,6 +82,24 @@ def test_the_order_of_energies_and_what_misses_elsewhere_change_nothing(seed, co
     for name in ("amounts", "covariance", "chi2", "dof"):
         expected = np.where(lacking, getattr(short, name), getattr(full, name))
         assert getattr(found, name) == pytest.approx(expected, abs=2e-3, rel=2e-3), name
+
+
+@pytest.mark.parametrize("background", ["none", "constant", "linear"])
+def test_chi2_of_a_fit_of_one_s_own_counts_as_ours(background):
+    """Amounts as ours finds them leave as much, with as many degrees of freedom."""
+    design = design_matrix(standards(), SCAN, background)
+    rng = np.random.default_rng(3)
+    truth = rng.uniform(0, 1, (design.shape[1], 50))
+    mu = (design @ truth + 0.001 * rng.normal(size=(len(SCAN), 50))).astype(np.float32)
+    variance, weights = np.full_like(mu, 1e-6), np.ones(len(SCAN))
+    ours = linear_combination(mu, variance, design, weights, 2)
+
+    def own(mu, sigma, energies_eV, standards):
+        return ours.amounts, np.full_like(ours.amounts, 0.1)
+
+    found = fitted(own, mu, variance, SCAN, design, weights, 2)
+    np.testing.assert_allclose(found.chi2, ours.chi2, rtol=1e-3, atol=1e-3)
+    np.testing.assert_array_equal(found.dof, ours.dof)
 
 
 def test_too_few_energies_give_no_answer():

@@ -262,6 +262,7 @@ def test_flats_and_darks_are_cleaned_over_time():
     assert [tuple(place) for place in np.argwhere(cleaned != hit)] == [(3, 5, 6), (9, 0, 0)]
     assert np.abs(cleaned - counts)[cleaned != hit].max() < 500
     assert np.array_equal(without_zingers_over_time(hit[:2], 6.0), hit[:2])
+    assert without_zingers_over_time(hit[1:4], 6.0)[2, 5, 6] < hit[3, 5, 6] - 2000
 
 
 def test_one_struck_pixel_flags_its_slice():

@@ -241,7 +241,7 @@ def does_not_wrap_around(engine: Function, scene: Scene) -> None:
     found = image(engine, scene, rays)
     left, size = found[:, columns // 4 : -columns // 4, : columns // 4], largest(found)
     close(left, np.zeros_like(left), 0.03 * size, "the far side of an object near the edge")
-    within(float(left.mean()) / size, -_SHADE, _SHADE, "mean of the far side over the object near the edge")
+    within(float(left.mean()), -_SHADE * size, _SHADE * size, "mean of the far side of an object near the edge")
 
 
 @law(st.builds(replace, scenes(), rows=st.just(24)), examples=3, needs="linear", false_alarms=3 * _RARE)

@@ -17,7 +17,8 @@ class Frame:
     """Where a frame stands: its nominal values, and the address of its random draws.
 
     `run` is the name of the scan, `time_s` the middle of the exposure in a scan of `scan_s`; `pixel_um` is the pixel on
-    the sample at `reference_eV`, the image's grid `oversampling` times finer.
+    the sample at `reference_eV`, the image's grid `oversampling` times finer. `light` is the exposure over the one for which the
+    beam's photons are stated.
     """
 
     seed: int
@@ -33,6 +34,7 @@ class Frame:
     reference_eV: float
     pixel_um: float
     oversampling: int
+    light: float = 1.0
 
     def rng(self, effect: str) -> np.random.Generator:
         """The generator of what lasts for this frame alone."""

@@ -63,7 +63,7 @@ class Header:
     time_s: Array
     pixels_um: Array
     center_px: float
-    exposure_s: float
+    exposures_s: Array
     shape: tuple[int, int]
     flats: int
     darks: int
@@ -87,7 +87,7 @@ class Header:
             darks,
             self.pixels_um,
             self.center_px,
-            self.exposure_s,
+            self.exposures_s,
             self.start_s,
             self.flats_s,
         )
@@ -104,8 +104,9 @@ class Measurement:
     projections (energy, angle, row, column), flats and darks (energy, n, row, column), counts;
     angles_rad (angle,), energies_eV (energy,); `time_s` (energy, angle) says when a projection was taken, s after the
     scan's start at `start_s` (s since 1970, UTC); `pixels_um` (energy,) is the pixel on the sample as the beamline
-    states it; `center_px` is the column of the rotation axis; `flats_s` (energy, n) says when a flat was taken, as `time_s`, None
-    where nobody kept it. Where all angles are equal the scan is a series: projections taken one after the other in the same view.
+    states it; `center_px` is the column of the rotation axis; `exposures_s` (energy,) is the exposure of a frame, NaN where
+    nobody tells; `flats_s` (energy, n) says when a flat was taken, as `time_s`, None where nobody kept it. Where all angles are
+    equal the scan is a series: projections taken one after the other in the same view.
     """
 
     energies_eV: Array
@@ -116,7 +117,7 @@ class Measurement:
     darks: Any
     pixels_um: Array
     center_px: float
-    exposure_s: float
+    exposures_s: Array
     start_s: float = 0.0
     flats_s: Array | None = None
 
@@ -132,6 +133,10 @@ class Measurement:
                 )
         if self.pixels_um.shape != wanted[:1] or not np.all(np.isfinite(self.pixels_um) & (self.pixels_um > 0)):
             raise InputError(f"scan: pixels_um are {self.pixels_um}; allowed more than 0, one for each of {wanted[0]} energies")
+        if self.exposures_s.shape != wanted[:1] or (self.exposures_s <= 0).any():
+            raise InputError(
+                f"scan: exposures_s are {self.exposures_s}; allowed more than 0, one for each of {wanted[0]} energies"
+            )
         if self.time_s.shape != wanted:
             raise InputError(f"scan: time_s has shape {self.time_s.shape}; allowed {wanted}, one for each energy and angle")
         if self.flats_s is not None and self.flats_s.shape != self.flats.shape[:2]:

@@ -91,7 +91,7 @@ def expose(
         _cast(image, sample, matter, energies, weights / weights.sum(), instrument, frame, real)
     for photon_effect in PHOTONS:
         image = photon_effect(image, instrument, frame, real)
-    image = image * (instrument.detected_photons * weights.sum() if frame.kind != "dark" else 0.0)
+    image = image * (instrument.detected_photons * frame.light * weights.sum() if frame.kind != "dark" else 0.0)
     for count_effect in COUNTS:
         image = count_effect(image, instrument, frame, real)
     return image.astype(np.uint16)
@@ -245,10 +245,11 @@ def frames_at(
             float(scan.angles_rad[k]) if kind == "projection" else 0.0,
             float(times[k]),
             clock.end_s,
-            scan.exposure_s,
+            float(scan.exposures_s[energy]),
             float(scan.energies_eV[0]),
             scan.pixel_um,
             oversampling,
+            float(clock.light[energy]),
         )
         for k in indices
     ]

@@ -15,12 +15,17 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Clock:
-    """Middle of the exposure of every frame, s from the start of the scan: (energy, frame) each; `end_s` ends the last."""
+    """When each frame is taken, and how much light it gets.
+
+    Middle of the exposure of every frame, s from the start of the scan: (energy, frame) each; `end_s` ends the last. `light`
+    (energy,) is the exposure over the one for which the beam's photons are stated.
+    """
 
     projections_s: Array
     flats_s: Array
     darks_s: Array
     end_s: float
+    light: Array
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,14 @@ class Scan:
     exposure_s: Annotated[
         float, Meta(gt=0, le=1e5, description="exposure of a frame", extra={"unit": "s", "source": "FXI control code: 0.05"})
     ] = 0.05
+    exposures_s: Annotated[
+        tuple[Annotated[float, Meta(gt=0, le=1e5)], ...],
+        Meta(
+            description="exposure of a frame at each energy, in the order of energies_eV, none above exposure_s, for which "
+            "beam.photons_per_pixel is stated; empty: exposure_s at all",
+            extra={"unit": "s"},
+        ),
+    ] = ()
     readout_s: Annotated[
         float,
         Meta(
@@ -130,24 +143,26 @@ class Scan:
         At each energy: change and refocus, sample out, flats, darks, sample in, projections. A series takes flats and
         darks of all energies before all else.
         """
-        energy, angle = np.arange(len(self.energies_eV))[:, None], np.arange(self.angles)
-        frame = self.exposure_s + self.readout_s
+        angle, exposures = np.arange(self.angles), self.frame_exposures_s
+        half, frame = exposures[:, None] / 2, exposures[:, None] + self.readout_s
         change = self.energy_change_s + self.refocus_s
         references = 2 * self.flat_move_s + (self.flats + self.darks) * frame
-        half = self.exposure_s / 2
         if self.kind == "tomography":
-            block = change + references + self.angles * frame
-            first = energy * block + change
+            first = _starts(change + references + self.angles * frame) + change
             projections = first + references + angle * frame + half
         else:
-            block = change + references
-            first = energy * block + change
-            step = change + frame
-            start = len(self.energies_eV) * block
-            projections = start + angle * max(self.interval_s, len(self.energies_eV) * step) + energy * step + change + half
+            first = _starts(change + references) + change
+            steps = change + frame
+            start = (change + references).sum()
+            projections = start + angle * max(self.interval_s, steps.sum()) + _starts(steps) + change + half
         flats = first + self.flat_move_s + np.arange(self.flats) * frame + half
         darks = first + self.flat_move_s + (self.flats + np.arange(self.darks)) * frame + half
-        return Clock(projections, flats, darks, float(projections.max()) + half)
+        return Clock(projections, flats, darks, float((projections + half).max()), exposures / self.exposure_s)
+
+    @property
+    def frame_exposures_s(self) -> Array:
+        """Exposure of a frame at each energy, (energy,)."""
+        return np.array(self.exposures_s or (self.exposure_s,) * len(self.energies_eV), float)
 
     @property
     def frame_time_s(self) -> Array:
@@ -169,6 +184,16 @@ class Scan:
             ) from None
         if len(set(self.energies_eV)) < 2:
             raise InputError(f"study: scan.energies_eV holds {len(set(self.energies_eV))} different energy; allowed at least 2")
+        if self.exposures_s and len(self.exposures_s) != len(self.energies_eV):
+            raise InputError(
+                f"study: scan.exposures_s holds {len(self.exposures_s)} exposures; allowed is one for each of "
+                f"{len(self.energies_eV)} energies, or none"
+            )
+        if self.exposures_s and max(self.exposures_s) > self.exposure_s * (1 + 1e-9):
+            raise InputError(
+                f"study: scan.exposures_s goes up to {max(self.exposures_s):g}; allowed is up to scan.exposure_s "
+                f"({self.exposure_s:g} s), for which beam.photons_per_pixel is stated; raise both"
+            )
         if self.kind == "series":
             return
         if self.interval_s:
@@ -180,3 +205,8 @@ class Scan:
                 f"study: scan.first_angle_deg is {self.first_angle_deg:g}; allowed less than last_angle_deg "
                 f"({self.last_angle_deg:g})"
             )
+
+
+def _starts(durations: Array) -> Array:
+    """When each of (n, 1) that follow one another starts."""
+    return np.cumsum(durations, axis=0) - durations

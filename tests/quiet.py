@@ -44,9 +44,17 @@ def empty_scan(energies, angles=3, shape=(6, 8), flats=2, darks=2, instrument=QU
     n = len(energies)
     energies = np.array(energies, float)
     times = np.arange(n * (angles + flats + darks), dtype=float).reshape(n, -1)
-    clock = Clock(times[:, :angles], times[:, angles : angles + flats], times[:, angles + flats :], float(times.size))
+    clock = Clock(times[:, :angles], times[:, angles : angles + flats], times[:, angles + flats :], float(times.size), np.ones(n))
     pixels = PIXEL * np.array([pixel_ratio(instrument, e, energies[0]) for e in energies])
     header = Header(
-        energies, np.linspace(0, 3, angles), clock.projections_s, pixels, (shape[1] - 1) / 2, 0.05, shape, flats, darks
+        energies,
+        np.linspace(0, 3, angles),
+        clock.projections_s,
+        pixels,
+        (shape[1] - 1) / 2,
+        np.full(n, 0.05),
+        shape,
+        flats,
+        darks,
     )
     return header.in_memory(), clock

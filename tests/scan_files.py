@@ -16,7 +16,16 @@ def a_header(energies=(7126.5, 7100.0, 7112.25), angles=5, rows=4, columns=6, fl
     times = 7.0 + 100 * np.arange(n)[:, None] + 0.05 * np.arange(angles)
     pixels = 0.06 * np.asarray(energies) / energies[0]
     return Header(
-        np.array(energies), np.deg2rad(degrees), times, pixels, (columns - 1) / 2, 0.05, (rows, columns), flats, darks, START_S
+        np.array(energies),
+        np.deg2rad(degrees),
+        times,
+        pixels,
+        (columns - 1) / 2,
+        0.05 + 0.01 * np.arange(n),
+        (rows, columns),
+        flats,
+        darks,
+        START_S,
     )
 
 

@@ -68,7 +68,7 @@ def tiny_scan(angles_deg):
         time_s=time_s,
         pixels_um=np.array([0.0291, 0.0292, 0.0293, 0.0295]),
         center_px=(columns - 1) / 2 + 1.25,
-        exposure_s=0.5,
+        exposures_s=np.array([0.5, 0.25, 0.75, 0.5]),
         shape=(rows, columns),
         flats=flats,
         darks=darks,
@@ -199,7 +199,7 @@ def test_client_reads_a_2d_energy_scan(ask, tmp_path, client):
         told = ask(script, *option, path)
         assert set(told) == must_tell
         transmission = (projections[:, k] - dark) / (flat - dark)
-        seconds = header.start_s + header.time_s[[0, -1], k] + np.array([-0.5, 0.5]) * header.exposure_s
+        seconds = header.start_s + header.time_s[[0, -1], k] + np.array([-0.5, 0.5]) * header.exposures_s[[0, -1]]
         wanted = {
             "energies_eV": header.energies_eV[rising],
             "pixel_um": header.pixels_um[0],
@@ -250,7 +250,7 @@ def dice(volume, particle):
 def test_algotom_alone_finds_the_centre_and_the_particle(ask, tmp_path, simulation):
     scan = simulation.scan
     header = Header(
-        **{name: getattr(scan, name) for name in ("energies_eV", "angles_rad", "time_s", "pixels_um", "exposure_s", "start_s")},
+        **{name: getattr(scan, name) for name in ("energies_eV", "angles_rad", "time_s", "pixels_um", "exposures_s", "start_s")},
         center_px=(scan.columns - 1) / 2,  # what a beamline would believe: the file must not help
         shape=(scan.rows, scan.columns),
         flats=scan.flats.shape[1],

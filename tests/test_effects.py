@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quiet import NOISY, PIXEL, QUIET, UNIT, changed, film, frame
+from quiet import NOISY, PIXEL, QUIET, UNIT, changed, empty_scan, film, frame
 
 from instrument import exposure
 from instrument.components import Fading, Matter, frozen
 from instrument.frame import Exposure
 from instrument.housing import Housing, Layer, transmission
-from instrument.microscope import expose, happened
+from instrument.microscope import expose, happened, record
 from instrument.scan import Scan
 from instrument.sequence import frame_order
 from instrument.settings import Camera, Stage
@@ -309,3 +309,39 @@ def test_noise_free_means_do_not_change_with_noise():
 def test_center_offset_is_in_pixels():
     assert happened(changed(QUIET, stage={"center_offset_px": 2.5}), frame()).shift_um == pytest.approx([0, 2.5 * PIXEL])
     assert isinstance(happened(QUIET, frame()), Exposure)
+
+
+def test_each_energy_has_its_own_exposure():
+    """Frames follow one another, and each gets light in proportion to its exposure."""
+    for kind in ("tomography", "series"):
+        sizes = {"flats": 2, "darks": 2, "energy_change_s": 3.0, "exposure_s": 2.0, "kind": kind}
+        scan = Scan(energies_eV=(7100.0, 7126.0, 7140.0), angles=4, exposures_s=(1.0, 2.0, 0.5), **sizes)
+        scan.check()
+        clock, exposures = scan.clock, scan.frame_exposures_s
+        assert clock.light == pytest.approx([0.5, 1.0, 0.25])
+        middles = np.concatenate([clock.projections_s, clock.flats_s, clock.darks_s], axis=1)
+        halves = np.broadcast_to(exposures[:, None] / 2, middles.shape)
+        order = np.argsort(middles, axis=None)
+        starts, ends = ((middles + sign * halves).ravel()[order] for sign in (-1, 1))
+        assert (starts[1:] >= ends[:-1] - 1e-9).all()
+        assert clock.end_s == pytest.approx(ends[-1])
+        frames = 4 + 4 if kind == "tomography" else 4
+        changes = 3 if kind == "tomography" else 3 + 4 * 3
+        assert clock.end_s == pytest.approx(
+            frames * exposures.sum() + 3.0 * changes + (4 * exposures.sum() if kind == "series" else 0)
+        )
+
+
+def test_exposures_that_make_no_scan():
+    for exposures, words in (((1.0,), "holds 1 exposures"), ((1.0, 0.06), "goes up to 1")):
+        with pytest.raises(InputError, match=words):
+            Scan(energies_eV=(7100.0, 7126.0), exposures_s=exposures).check()
+
+
+def test_a_shorter_exposure_gives_less_light():
+    """Counts above the dark follow the exposure."""
+    scan, clock = empty_scan([7100.0, 7126.0])
+    record(frozen(np.zeros((1, 3, 12, 16), np.float32)), UNIT, QUIET, scan, replace(clock, light=np.array([1.0, 0.25])), seed=1)
+    dark = scan.darks.mean()
+    assert (scan.flats[1].mean() - dark) / (scan.flats[0].mean() - dark) == pytest.approx(0.25, rel=1e-3)
+    assert np.array_equal(scan.flats[1].mean(axis=0), scan.projections[1].mean(axis=0))

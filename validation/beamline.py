@@ -61,7 +61,7 @@ def analyze_files(
         scan = selected(whole, wishes)
         conclusion = analyze(scan, spectra, settings, foil=iron, threads=threads, progress=progress)
         told = _scan_in_words(scan)
-        scan_s = float(scan.time_s.max() + scan.exposure_s / 2)
+        scan_s = float((scan.time_s + scan.exposures_s[:, None] / 2).max())
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -25,10 +25,10 @@ def fluence_per_um2(study: Study) -> Array:
     """
     scan, beam = study.scan, study.beam
     given = beam.photons_per_pixel / scan.pixel_um**2
-    sums = []
-    for energy, times in zip(scan.energies_eV, scan.frame_time_s, strict=True):
+    clock, sums = scan.clock, []
+    for energy, times, light in zip(scan.energies_eV, clock.projections_s, clock.light, strict=True):
         passed = [np.sqrt(transmission(study.housing, energy, float(angle))) for angle in scan.angles_rad]
-        sums.append(float(np.dot(stored_current(beam, times), passed)))
+        sums.append(light * float(np.dot(stored_current(beam, times), passed)))
     return given * np.array(sums)
 
 

@@ -35,7 +35,8 @@ def record_into(
 
 
 def known_scores(study: Study, simulation: Simulation) -> dict[str, Any]:
-    """What is known of a run before its scan is analyzed."""
+    """What is known of a run before its scan is analyzed; photons are the mean over the energies."""
+    light = float(study.scan.clock.light.mean())
     return {
         "dose_MGy": simulation.dose_MGy,
         "dose_entrance_MGy": float(simulation.ledger.entrance_MGy.sum()),
@@ -45,8 +46,8 @@ def known_scores(study: Study, simulation: Simulation) -> dict[str, Any]:
         "charge_fraction": simulation.charge_fraction,
         "fraction_spread": float(simulation.particles["fraction"].std()),
         "bulk_fraction_change": simulation.fraction_change,
-        "photons_incident": study.beam.photons_per_pixel,
-        "photons_detected": study.instrument.detected_photons,
+        "photons_incident": study.beam.photons_per_pixel * light,
+        "photons_detected": study.instrument.detected_photons * light,
         "seed": study.seed,
         "study_digest": digest(study),
     }

@@ -120,7 +120,7 @@ def header_of(study: Study, ledger: Ledger) -> Header:
         scan.frame_time_s,
         scan.pixel_um * np.array(ratios),
         (scan.columns - 1) / 2 + (study.stage.center_offset_px if study.stage.center_known else 0.0),
-        scan.exposure_s,
+        scan.frame_exposures_s,
         (scan.rows, scan.columns),
         scan.flats,
         scan.darks,
@@ -128,7 +128,7 @@ def header_of(study: Study, ledger: Ledger) -> Header:
         {
             "entrance_dose_MGy": ledger.entrance_MGy,
             "photons_on_sample_per_um2": ledger.photons_per_um2,
-            "photons_detected_per_pixel": instrument.detected_photons,
+            "photons_detected_per_pixel": instrument.detected_photons * scan.clock.light,
             "scan_time_s": scan.time_s,
         },
         scan.clock.flats_s,

@@ -82,10 +82,10 @@ def _build(file: h5py.File, header: Header, i: int) -> tuple[Any, Any, Any]:
     add_groups(file, *_GROUPS)
     file["implements"] = "exchange:measurement:process"
     _put(file, _ENERGY, header.energies_eV[i] / 1000, "keV")
-    _put(file, _EXPOSURE, header.exposure_s, "s")
+    _put(file, _EXPOSURE, header.exposures_s[i], "s")
     for name in (*_PIXELS, *(name[:-1] + "y" for name in _PIXELS[1:])):
         _put(file, name, header.pixels_um[i], "um")
-    times, half = header.start_s + header.time_s[i], header.exposure_s / 2
+    times, half = header.start_s + header.time_s[i], header.exposures_s[i] / 2
     _dates(file, times.min() - half, times.max() + half)
     file[_TIMES] = times
     file[_TIMES].attrs["units"] = "s"
@@ -111,8 +111,8 @@ def _write_stack(file: h5py.File, scan: Measurement, k: int) -> None:
     order, (flat, _) = stacks.rising(scan), stacks.references(scan)
     add_groups(file, "exchange", "process", "process/acquisition")
     file["implements"] = "exchange:process"
-    times, half = scan.start_s + scan.time_s[:, k], scan.exposure_s / 2
-    _dates(file, times.min() - half, times.max() + half)
+    times, half = scan.start_s + scan.time_s[:, k], scan.exposures_s / 2
+    _dates(file, (times - half).min(), (times + half).max())
     file["exchange/energy"] = scan.energies_eV[order] / 1000
     file["exchange/energy"].attrs["units"] = "keV"
     file["exchange/theta"] = np.full(len(order), np.rad2deg(scan.angles_rad[k]))

@@ -52,8 +52,9 @@ def _common(file: h5py.File, number: int, start_s: float, pixel: float, note: st
 
 def _build(file: h5py.File, header: Header, i: int) -> tuple[Any, Any, Any]:
     pixel, energy = float(header.pixels_um[i]), float(header.energies_eV[i])
-    first_s = header.start_s + float(header.time_s[i].min()) - header.exposure_s / 2
-    _common(file, i, first_s, pixel, f"simulated tomogram at {energy:.2f} eV, {header.exposure_s:g} s a frame")
+    exposure_s = float(header.exposures_s[i])
+    first_s = header.start_s + float(header.time_s[i].min()) - exposure_s / 2
+    _common(file, i, first_s, pixel, f"simulated tomogram at {energy:.2f} eV, {exposure_s:g} s a frame")
     file["Pixel Size"] = _CAMERA_PIXEL_NM / file["Magnification"][()]
     file["X_eng"] = energy / 1000
     file["angle"] = np.rad2deg(header.angles_rad)
@@ -76,8 +77,9 @@ def _average(file: h5py.File) -> None:
 
 def _write_stack(file: h5py.File, scan: Measurement, k: int) -> None:
     order, (flat, dark) = stacks.rising(scan), stacks.references(scan)
-    start_s = scan.start_s + float(scan.time_s[:, k].min()) - scan.exposure_s / 2
-    note = f"simulated 2D stack, {len(order)} energies, {scan.exposure_s:g} s a frame"
+    start_s = scan.start_s + float((scan.time_s[:, k] - scan.exposures_s / 2).min())
+    frames_s = " to ".join(f"{value:g}" for value in np.unique(scan.exposures_s)[[0, -1]][: len(np.unique(scan.exposures_s))])
+    note = f"simulated 2D stack, {len(order)} energies, {frames_s} s a frame"
     _common(file, k, start_s, scan.pixel_um, note)
     file["Pixel Size"] = f"{1000 * scan.pixel_um:.6g}nm"
     file["X_eng"] = scan.energies_eV[order] / 1000

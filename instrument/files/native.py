@@ -20,7 +20,7 @@ from .writing import new_hdf5, whole_files
 def new_scan(path: Path, header: Header) -> Iterator[Measurement]:
     """A native scan file to be filled frame by frame; it appears at `path` when the block ends."""
     with whole_file(path) as temporary, new_hdf5(temporary) as file:
-        for name in ("energies_eV", "angles_rad", "time_s", "pixels_um", "flats_s"):
+        for name in ("energies_eV", "angles_rad", "time_s", "pixels_um", "exposures_s", "flats_s"):
             if getattr(header, name) is not None:
                 file[name] = getattr(header, name)
         for name, value in header.notes.items():
@@ -33,7 +33,6 @@ def new_scan(path: Path, header: Header) -> Iterator[Measurement]:
                 "format_version": FORMAT_VERSION,
                 "pixel_um": header.pixels_um[0],
                 "center_px": header.center_px,
-                "exposure_s": header.exposure_s,
                 "start_s": header.start_s,
                 "axes": "energy:angle:row:column",
             }
@@ -66,9 +65,10 @@ def read(file: h5py.File) -> Measurement:
             "angles_rad": _within(file, "angles_rad", -full_turn, full_turn),
             "pixels_um": _within(file, "pixels_um", *PIXELS_UM),
             "time_s": values(file, "time_s", 2),
+            "exposures_s": values(file, "exposures_s"),
         }
         flats_s = values(file, "flats_s", 2) if "flats_s" in file else None
-        center_px, exposure_s, start_s = (_number(file, name) for name in ("center_px", "exposure_s", "start_s"))
+        center_px, start_s = (_number(file, name) for name in ("center_px", "start_s"))
     try:
         scan = Measurement(
             **header,
@@ -76,7 +76,6 @@ def read(file: h5py.File) -> Measurement:
             flats=flats,
             darks=darks,
             center_px=center_px,
-            exposure_s=exposure_s,
             start_s=start_s,
             flats_s=flats_s,
         )

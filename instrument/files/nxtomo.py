@@ -77,7 +77,7 @@ def _build(file: h5py.File, header: Header, i: int) -> tuple[Any, Any, Any]:
     add_groups(entry, *_GROUPS)
     for name, kind in _GROUPS.items():
         entry[name].attrs["NX_class"] = kind
-    times, half = header.start_s + header.time_s[i], header.exposure_s / 2
+    times, half = header.start_s + header.time_s[i], header.exposures_s[i] / 2
     for name, value in (
         ("definition", "NXtomo"),
         ("title", f"simulated tomogram at {header.energies_eV[i]:.2f} eV"),
@@ -102,7 +102,7 @@ def _build(file: h5py.File, header: Header, i: int) -> tuple[Any, Any, Any]:
     detector["image_key_control"] = keys
     detector["field_of_view"] = "Full"
     detector["x_rotation_axis_pixel_position"] = header.center_px - (header.shape[1] - 1) / 2
-    _put(detector, "count_time", np.full(len(keys), header.exposure_s), "s")
+    _put(detector, "count_time", np.full(len(keys), header.exposures_s[i]), "s")
     # Start of each exposure; of darks the scan keeps no time.
     flats_s = np.full(header.flats, np.nan) if header.flats_s is None else header.flats_s[i]
     starts_s = np.concatenate([np.full(header.darks, np.nan), flats_s - half, times - half - header.start_s])

@@ -144,6 +144,7 @@ def select(
         flats=window(scan.flats, np.arange(scan.flats.shape[1])),
         darks=window(scan.darks, np.arange(scan.darks.shape[1])),
         pixels_um=scan.pixels_um[numbers] * bin,
+        exposures_s=scan.exposures_s[numbers],
         center_px=center,
         flats_s=None if scan.flats_s is None else scan.flats_s[numbers],
     )

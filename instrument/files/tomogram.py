@@ -173,7 +173,7 @@ def joined(tomograms: Sequence[Tomogram]) -> Measurement:
         darks=Stacked(tuple(tomogram.darks for tomogram in ordered)),
         pixels_um=np.array([tomogram.pixel_um for tomogram in ordered]),
         center_px=(columns - 1) / 2 if first.center_px is None else first.center_px,
-        exposure_s=first.exposure_s,
+        exposures_s=np.array([tomogram.exposure_s for tomogram in ordered]),
         start_s=start_s,
         flats_s=np.stack(flats) - start_s if len(flats) == len(told) == len(ordered) else None,
     )

@@ -65,7 +65,7 @@ class Frames:
             every_s[:, _FLATS:],
             np.full(energies, self.pixel_um),
             self.center_px,
-            0.5,
+            np.full(energies, 0.5),
             (self.projections.shape[2], self.projections.shape[3]),
             _FLATS,
             _DARKS,

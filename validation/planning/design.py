@@ -1,0 +1,198 @@
+"""Optimal designs: how to share a budget among energies so that what is wanted is known best, and how good that is at most.
+
+The information on the unknowns is additive, M = prior + sum of share x row row^T (Fedorov, Theory of Optimal Experiments, 1972).
+The variance of what is wanted, c^T M^-1 c, is convex in the shares, so that Newton's method with a logarithmic barrier finds the
+best ones (Boyd and Vandenberghe, Convex Optimization, 2004, sec. 7.5 and 11.3). Any vectors u give a bound that no shares can beat,
+as c^T M^-1 c >= 2 c^T u - u^T M u: the general equivalence theorem (Kiefer and Wolfowitz, Can. J. Math. 12 (1960) 363) says that
+the right ones close the gap.
+"""
+
+from dataclasses import dataclass, replace
+
+import clarabel
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+Array = NDArray[np.float64]
+
+_TIGHT = 2e-7  # gap at which the search ends
+_FLOOR = 1e-9  # of the budget, over all energies: keeps the information invertible where fewer energies than unknowns are best
+_SINGULAR = 1e14
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What may be measured, and what is wanted to be known, in several cases at once.
+
+    `rows` (case, energy, unknown): an energy that gets all of the budget adds row row^T to the information. `wanted` (case, n, unknown)
+    are combinations of the unknowns, whose summed variances over `scale` (case,) count; the worst case decides. `prior`
+    (unknown, unknown) is what is known beforehand.
+    """
+
+    rows: Array
+    wanted: Array
+    scale: Array
+    prior: Array
+
+    def information(self, shares: Array) -> Array:
+        """(case, unknown, unknown), of shares (energy,) of the budget."""
+        return np.asarray(self.prior + np.einsum("e,keu,kev->kuv", shares, self.rows, self.rows, optimize=True))
+
+    def levers(self, shares: Array) -> Array:
+        """M^-1 c of all that is wanted, (case, n, unknown); inf where it cannot be known."""
+        information = self.information(shares)
+        sizes = np.sqrt(np.maximum(np.einsum("kuu->ku", information), 1e-300))
+        even = information / (sizes[:, :, None] * sizes[:, None, :])
+        known = np.linalg.cond(even) < _SINGULAR
+        found = np.full(self.wanted.shape, np.inf)
+        wanted = (self.wanted / sizes[:, None, :])[known]
+        found[known] = np.linalg.solve(even[known], wanted.transpose(0, 2, 1)).transpose(0, 2, 1) / sizes[known][:, None, :]
+        return found
+
+    def costs(self, shares: Array) -> Array:
+        """Summed variances over their scale, (case,); inf where something wanted cannot be known."""
+        levers = self.levers(shares)
+        with np.errstate(invalid="ignore"):
+            found = (self.wanted * levers).sum(axis=(1, 2)) / self.scale
+        return np.where(np.isfinite(levers).all(axis=(1, 2)), found, np.inf)
+
+    def cost(self, shares: Array) -> float:
+        """Of the worst case."""
+        return float(self.costs(shares).max())
+
+    def least(self, levers: Array, weights: Array) -> float:
+        """A cost that no shares fall below, from any `levers` (case, n, unknown) and `weights` (case,) of the cases, not negative."""
+        weights = weights / weights.sum() / self.scale
+        gain = np.einsum("k,knu,knu->", weights, self.wanted, levers)
+        seen = np.einsum("k,ken->e", weights, np.einsum("keu,knu->ken", self.rows, levers) ** 2)
+        known = np.einsum("k,knu,uv,knv->", weights, levers, self.prior, levers)
+        return float(gain**2 / (seen.max() + known)) if gain > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Design:
+    """Shares (energy,) of the budget, their `cost`, and the `least` that any shares could have."""
+
+    shares: Array
+    cost: float
+    least: float
+
+    @property
+    def gap(self) -> float:
+        """By how much the cost is above what is possible, relative, at most."""
+        return self.cost / self.least - 1
+
+
+def optimal(problem: Problem) -> Design:
+    """The shares of least cost: c-optimal where one thing is wanted, A-optimal where several are.
+
+    Raises ValueError where what is wanted cannot be known from all of the energies together.
+    """
+    equal = np.full(problem.rows.shape[1], 1 / problem.rows.shape[1])
+    even, turn = _even(problem)
+    usual = even.cost(equal)
+    shares, levers, weights = _solve(replace(even, scale=even.scale * usual))
+    shares = np.maximum(shares, 0)
+    shares = (1 - _FLOOR) * shares / shares.sum() + _FLOOR * equal
+    return Design(shares, problem.cost(shares), problem.least(levers @ turn.T, weights))
+
+
+def _even(problem: Problem) -> tuple[Problem, Array]:
+    """The problem in unknowns of which equal shares know all alike, in the mean of the cases, and what turns them back."""
+    equal = np.full(problem.rows.shape[1], 1 / problem.rows.shape[1])
+    units = np.sqrt(np.maximum((problem.rows**2).mean(axis=(0, 1)), 1e-300))
+    mean = problem.information(equal).mean(axis=0) / np.outer(units, units)
+    if not np.linalg.cond(mean) < _SINGULAR:
+        raise ValueError("what is wanted cannot be known from these energies")
+    turn = np.linalg.inv(np.linalg.cholesky(mean).T) / units[:, None]
+    rows, wanted = problem.rows @ turn, problem.wanted @ turn
+    return Problem(rows, wanted, problem.scale, turn.T @ problem.prior @ turn), turn
+
+
+def _solve(problem: Problem) -> tuple[Array, Array, Array]:
+    """Shares (energy,), levers (case, n, unknown) and weights (case,) of the cases, from the program and its dual.
+
+    Minimize t where sum of v_n <= t scale in each case, [[M, c_n], [c_n^T, v_n]] being positive semidefinite, which says that v_n is
+    at least the variance c_n^T M^-1 c_n, of an M that may be singular.
+    """
+    cases, energies, unknowns = problem.rows.shape
+    wanted = problem.wanted.shape[1]
+    blocks, size = cases * wanted, unknowns + 1
+    upper = [(i, j) for j in range(size) for i in range(j + 1)]  # a triangle's columns, as the solver wants it
+    stretch = np.array([1.0 if i == j else np.sqrt(2) for i, j in upper])
+    inside = np.array([n for n, (_, j) in enumerate(upper) if j < unknowns])
+    first, second = (np.array([pair[side] for pair in upper])[inside] for side in (0, 1))
+    # Variables: t, shares, variances.
+    count = 1 + energies + blocks
+    matrix = np.zeros((1 + cases + energies + blocks * len(upper), count))
+    bound = np.zeros(len(matrix))
+    matrix[0, 1 : 1 + energies], bound[0] = 1, 1
+    matrix[1 : 1 + cases, 0] = -problem.scale
+    matrix[1 + cases : 1 + cases + energies, 1 : 1 + energies] = -np.eye(energies)
+    start = 1 + cases + energies
+    for b in range(blocks):
+        k, n = divmod(b, wanted)
+        matrix[1 + k, 1 + energies + b] = 1
+        here = start + b * len(upper)
+        rows = problem.rows[k]
+        matrix[here + inside, 1 : 1 + energies] = -(rows[:, first] * rows[:, second] * stretch[inside]).T
+        matrix[here + len(upper) - 1, 1 + energies + b] = -1
+        bound[here + inside] = problem.prior[first, second] * stretch[inside]
+        last = [here + m for m, (i, j) in enumerate(upper) if j == unknowns and i < unknowns]
+        bound[last] = problem.wanted[k, n] * np.sqrt(2)
+    kinds = [clarabel.ZeroConeT(1), clarabel.NonnegativeConeT(cases + energies), *[clarabel.PSDTriangleConeT(size)] * blocks]
+    cost = np.zeros(count)
+    cost[0] = 1
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    settings.max_threads = 1
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-10
+    nothing, limits = sparse.csc_matrix((count, count)), sparse.csc_matrix(matrix)
+    found = clarabel.DefaultSolver(nothing, cost, limits, bound, kinds, settings).solve()
+    print(found.status, found.iterations)
+    dual = np.array(found.z)
+    weights = np.maximum(dual[1 : 1 + cases], 0)
+    # A block's dual is [[. , -lever], [-lever^T, 1]] times its case's weight.
+    triangles = dual[start:].reshape(cases, wanted, len(upper))
+    pulls = -triangles[..., [m for m, (i, j) in enumerate(upper) if j == unknowns and i < unknowns]] / np.sqrt(2)
+    levers = pulls / np.maximum(weights, 1e-300)[:, None, None]
+    levers[weights < 1e-10 * weights.max()] = 0
+    return np.array(found.x)[1 : 1 + energies], levers, weights * problem.scale
+
+
+def optimal_determinant(problem: Problem) -> Design:
+    """D-optimal shares: the geometric mean over the cases of the error ellipsoid of the first `n` unknowns is smallest.
+
+    `n` is the number of `wanted`; the other unknowns are nuisances (D_s-optimality, Silvey, Optimal Design, 1980, sec. 2.3). The
+    cost is the geometric mean of the variances along the ellipsoid's axes and over the cases, and the bound on it is that of the
+    equivalence theorem: log(cost / least) <= (largest - mean sensitivity) / n. Newton's method with a logarithmic barrier, as the
+    cost's logarithm is convex.
+    """
+    count = problem.wanted.shape[1]
+    units = np.sqrt(np.maximum((problem.rows**2).mean(axis=(0, 1)), 1e-300))  # the ellipsoid's shape would be lost in others
+    even = replace(problem, rows=problem.rows / units, prior=problem.prior / np.outer(units, units))
+    energies = problem.rows.shape[1]
+    shares, barrier, bordered = np.full(energies, 1 / energies), 0.1, np.ones((energies + 1, energies + 1))
+    bordered[-1, -1] = 0
+    while True:
+        whole, rest = _inner(even.information(shares), even.rows, count)
+        sensitivity = np.einsum("kee->ke", whole - rest).mean(axis=0)
+        excess = float(sensitivity.max() - sensitivity @ shares)
+        if excess < count * _TIGHT:
+            break
+        bordered[:-1, :-1] = (whole**2 - rest**2).mean(axis=0) + np.diag(barrier / shares**2)
+        step = np.linalg.solve(bordered, np.append(sensitivity + barrier / shares, 0.0))[:-1]
+        longest = float(np.max(-step / shares))
+        shares = shares + min(1.0, 0.9 / longest if longest > 0 else 1.0) * step
+        barrier = max(barrier * 0.6, 1e-14)
+    covariance = np.linalg.inv(problem.information(shares))[:, :count, :count]
+    cost = float(np.exp(np.mean(np.linalg.slogdet(covariance)[1]) / count))
+    return Design(shares, cost, cost * float(np.exp(-max(excess, 0.0) / count)))
+
+
+def _inner(information: Array, rows: Array, count: int) -> tuple[Array, Array]:
+    """Products (case, energy, energy) of the rows in the inverse information, of all unknowns and of the nuisances alone."""
+    whole = np.einsum("keu,kuv,kfv->kef", rows, np.linalg.inv(information), rows, optimize=True)
+    rest = rows[..., count:]
+    return whole, np.einsum("keu,kuv,kfv->kef", rest, np.linalg.inv(information[:, count:, count:]), rest, optimize=True)

@@ -72,6 +72,12 @@ def halo(image: Array, instrument: Instrument, frame: Frame, exposure: Exposure)
     return image if share == 0 else image + share * _corner_power((image.shape[0], image.shape[1]), 4)
 
 
+def profile(shape: tuple[int, int], instrument: Instrument) -> Array:
+    """Intensity of the open beam in every pixel (row, column) of `shape` over that at its centre, without its fine structure."""
+    beam, image = instrument.beam, 1 - instrument.beam.falloff * _corner_power(shape, 2)
+    return np.asarray(image * (1 - beam.vignetting * _corner_power(shape, 8)) + beam.halo * _corner_power(shape, 4))
+
+
 def flux(image: Array, instrument: Instrument, frame: Frame, exposure: Exposure) -> Array:
     """All of it scales with what the source gives."""
     return image if exposure.flux == 1 else image * exposure.flux

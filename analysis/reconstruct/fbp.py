@@ -79,6 +79,7 @@ class FilteredBackprojection:
         self._transfer = self._scaled(ramp / pixel_um, self.weights)
         noise = ramp * np.sqrt(power_spectrum(np.ones(1) if correlation is None else correlation, self.padded))
         squared_kernel = np.fft.ifft(noise).real ** 2
+        self._own_gain = float(squared_kernel.sum() * (self.weights**2).sum()) / pixel_um**2
         self._variance_transfer = self._scaled(np.fft.fft(squared_kernel).real / pixel_um**2, self.weights**2)
         self._ring_radii, self._ring_kernel = self._rings(noise)
 
@@ -124,6 +125,10 @@ class FilteredBackprojection:
         for row, profile in enumerate(profiles):
             out[row] += np.interp(radius, self._ring_radii, profile).reshape(out[row].shape)
         return out
+
+    def gains(self) -> tuple[float, Array, Array]:
+        """Variance of a voxel, 1/um^2, where that of all rays is 1; radii (n,), um, and what a variance of 1 that all views share adds."""
+        return self._own_gain, self._ring_radii * self.pixel_um, self._ring_kernel.sum(axis=1) / self.pixel_um**2
 
     def _rings(self, noise: Array) -> tuple[Array, Array]:
         """Squared response (radius, column) of a voxel at each radius, px, to an error of a column at all angles."""

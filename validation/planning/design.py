@@ -1,10 +1,10 @@
 """Optimal designs: how to share a budget among energies so that what is wanted is known best, and how good that is at most.
 
 The information on the unknowns is additive, M = prior + sum of share x row row^T (Fedorov, Theory of Optimal Experiments, 1972).
-The variance of what is wanted, c^T M^-1 c, is convex in the shares, so that Newton's method with a logarithmic barrier finds the
-best ones (Boyd and Vandenberghe, Convex Optimization, 2004, sec. 7.5 and 11.3). Any vectors u give a bound that no shares can beat,
-as c^T M^-1 c >= 2 c^T u - u^T M u: the general equivalence theorem (Kiefer and Wolfowitz, Can. J. Math. 12 (1960) 363) says that
-the right ones close the gap.
+The variance of what is wanted, c^T M^-1 c, is convex in the shares, and the best ones solve a semidefinite program (Vandenberghe,
+Boyd and Wu, SIAM J. Matrix Anal. Appl. 19 (1998) 499, sec. 2). Any vectors u give a bound that no shares can beat,
+as c^T M^-1 c >= 2 c^T u - u^T M u: the general equivalence theorem (Kiefer and Wolfowitz, Can. J. Math. 12 (1960) 363) says
+that the right ones close the gap.
 """
 
 from dataclasses import dataclass, replace
@@ -25,9 +25,9 @@ _SINGULAR = 1e14
 class Problem:
     """What may be measured, and what is wanted to be known, in several cases at once.
 
-    `rows` (case, energy, unknown): an energy that gets all of the budget adds row row^T to the information. `wanted` (case, n, unknown)
-    are combinations of the unknowns, whose summed variances over `scale` (case,) count; the worst case decides. `prior`
-    (unknown, unknown) is what is known beforehand.
+    `rows` (case, energy, unknown): an energy that gets all of the budget adds row row^T to the information. `wanted` (case, n,
+    unknown) are combinations of the unknowns, whose summed variances over `scale` (case,) count; the worst case decides. `prior`
+    (case, unknown, unknown) is what is known beforehand.
     """
 
     rows: Array
@@ -62,11 +62,11 @@ class Problem:
         return float(self.costs(shares).max())
 
     def least(self, levers: Array, weights: Array) -> float:
-        """A cost that no shares fall below, from any `levers` (case, n, unknown) and `weights` (case,) of the cases, not negative."""
+        """A cost that no shares fall below, from any `levers` (case, n, unknown) and `weights` (case,), not negative."""
         weights = weights / weights.sum() / self.scale
         gain = np.einsum("k,knu,knu->", weights, self.wanted, levers)
         seen = np.einsum("k,ken->e", weights, np.einsum("keu,knu->ken", self.rows, levers) ** 2)
-        known = np.einsum("k,knu,uv,knv->", weights, levers, self.prior, levers)
+        known = np.einsum("k,knu,kuv,knv->", weights, levers, self.prior, levers)
         return float(gain**2 / (seen.max() + known)) if gain > 0 else 0.0
 
 
@@ -113,8 +113,8 @@ def _even(problem: Problem) -> tuple[Problem, Array]:
 def _solve(problem: Problem) -> tuple[Array, Array, Array]:
     """Shares (energy,), levers (case, n, unknown) and weights (case,) of the cases, from the program and its dual.
 
-    Minimize t where sum of v_n <= t scale in each case, [[M, c_n], [c_n^T, v_n]] being positive semidefinite, which says that v_n is
-    at least the variance c_n^T M^-1 c_n, of an M that may be singular.
+    Minimize t where sum of v_n <= t scale in each case, [[M, c_n], [c_n^T, v_n]] being positive semidefinite, which says that v_n
+    is at least the variance c_n^T M^-1 c_n, of an M that may be singular.
     """
     cases, energies, unknowns = problem.rows.shape
     wanted = problem.wanted.shape[1]
@@ -138,7 +138,7 @@ def _solve(problem: Problem) -> tuple[Array, Array, Array]:
         rows = problem.rows[k]
         matrix[here + inside, 1 : 1 + energies] = -(rows[:, first] * rows[:, second] * stretch[inside]).T
         matrix[here + len(upper) - 1, 1 + energies + b] = -1
-        bound[here + inside] = problem.prior[first, second] * stretch[inside]
+        bound[here + inside] = problem.prior[k, first, second] * stretch[inside]
         last = [here + m for m, (i, j) in enumerate(upper) if j == unknowns and i < unknowns]
         bound[last] = problem.wanted[k, n] * np.sqrt(2)
     kinds = [clarabel.ZeroConeT(1), clarabel.NonnegativeConeT(cases + energies), *[clarabel.PSDTriangleConeT(size)] * blocks]
@@ -150,7 +150,6 @@ def _solve(problem: Problem) -> tuple[Array, Array, Array]:
     settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-10
     nothing, limits = sparse.csc_matrix((count, count)), sparse.csc_matrix(matrix)
     found = clarabel.DefaultSolver(nothing, cost, limits, bound, kinds, settings).solve()
-    print(found.status, found.iterations)
     dual = np.array(found.z)
     weights = np.maximum(dual[1 : 1 + cases], 0)
     # A block's dual is [[. , -lever], [-lever^T, 1]] times its case's weight.

@@ -1,0 +1,131 @@
+"""How wrong the map of a scan will be by its noise: photons to rays, rays to voxels, voxels to phase fraction."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.reconstruct.fbp import FilteredBackprojection, angular_weights
+from analysis.result import IRON_FLOOR
+from analysis.spectra.combination import design_matrix
+
+from ..coarse import Coarse
+from ..study import Study
+from ..trial import resolution_um
+from .rays import Noise, Voxels, correlation, field, interior, noise_of
+
+Array = NDArray[np.float64]
+
+_LAGS = 8
+_NODES = 12
+_GAIN_COLUMNS = 256  # a voxel's noise comes from rays nearby
+
+
+@dataclass(frozen=True)
+class Foretold:
+    """What noise alone does to a voxel of the interior: `rms` error of x, in core and shell, and `sigma` of x, linear.
+
+    `covariance` (voxel, species, species) is that of the amounts. `lever` (species, energy) is the fit's estimator.
+    """
+
+    rms: float
+    rms_lfp: float
+    rms_fp: float
+    sigma: float
+    covariance: Array
+    lever: Array
+    voxels: Voxels
+
+
+def foretell(coarse: Coarse, study: Study) -> Foretold:
+    """The error of the methods `image` and `projection` with the engine `fbp`, which are linear.
+
+    The variance of a voxel is the mean of that of its rays times the gain of filtered backprojection, and what all views share
+    adds as rings; a fit with weights common to all voxels leads it on as P V P^T. The ratio of amounts is not linear: its error
+    is integrated over their joint normal distribution, an error counting at most 1.
+    """
+    angles, own_rays = coarse.angles_rad, study.analysis.weights == "ray"
+    matter = coarse.matter
+    voxels = interior(coarse, study.scan.pixel_um, resolution_um(study))
+    energies = np.array(study.scan.energies_eV)
+    standards = matter.attenuation_per_um(energies)[:2]
+    design = design_matrix(standards, energies, study.analysis.background)
+    whole = noise_of(field(coarse, study), matter, study, angles)
+    lever = estimator(design, 1 / (whole.photon + whole.white).mean(axis=(1, 2)))[:2]
+    noise = noise_of(voxels.rays, matter, study, angles)
+    covariance = _covariance(coarse, study, design, lever, noise, voxels.radius_um, own_rays)
+    errors = ratio_error2(voxels.amounts, covariance)
+    core = voxels.fraction < 0.5
+    iron = voxels.amounts.sum(axis=0)
+    gradient = np.stack([-voxels.fraction, 1 - voxels.fraction]) / iron
+    linear = np.einsum("sn,nst,tn->n", gradient, covariance, gradient)
+    return Foretold(
+        float(np.sqrt(errors.mean())),
+        _rms(errors[core]),
+        _rms(errors[~core]),
+        float(np.sqrt(linear.mean())),
+        covariance,
+        lever,
+        voxels,
+    )
+
+
+def estimator(design: Array, weights: Array) -> Array:
+    """From spectra to unknowns (unknown, energy), by weighted least squares."""
+    scaled = design * np.sqrt(weights)[:, None]
+    return np.asarray(np.linalg.pinv(scaled) * np.sqrt(weights))
+
+
+def _rms(squares: Array) -> float:
+    return float(np.sqrt(squares.mean())) if squares.size else float("nan")
+
+
+def _covariance(
+    coarse: Coarse, study: Study, design: Array, lever: Array, noise: Noise, radius_um: Array, own_rays: bool
+) -> Array:
+    """Covariance (voxel, species, species) of the amounts."""
+    photon, white = (gains(study, kind) for kind in ("photon", "white"))
+    views = angular_weights(coarse.angles_rad) ** 2
+    views /= views.sum()
+    ring = [np.interp(radius_um, radii, shared) for _, radii, shared in (photon, white)]
+    common = noise.shared_photon * ring[0] + noise.shared_white * ring[1]
+    together = np.einsum("se,te,en->nst", lever, lever, common, optimize=True)
+    own = photon[0] * noise.photon + white[0] * noise.white
+    if not own_rays:
+        return np.asarray(together + np.einsum("se,te,enk,k->nst", lever, lever, own, views, optimize=True))
+    # Each ray by its own weights.
+    inside = 1 / (noise.photon + noise.white)
+    information = np.einsum("eu,enk,ew->nkuw", design, inside, design, optimize=True)
+    levers = np.einsum("nkuw,ew,enk->nkue", np.linalg.inv(information)[..., :2, :], design, inside, optimize=True)
+    return np.asarray(together + np.einsum("nkse,nkte,enk,k->nst", levers, levers, own, views, optimize=True))
+
+
+def gains(study: Study, kind: str) -> tuple[float, Array, Array]:
+    """The gains of `FilteredBackprojection` for 'photon' noise, which the scintillator correlates, or 'white' noise."""
+    scan = study.scan
+    columns = min(scan.columns, _GAIN_COLUMNS)
+    return FilteredBackprojection(
+        scan.angles_rad,
+        columns,
+        center_px=(columns - 1) / 2,
+        pixel_um=scan.pixel_um,
+        window=study.analysis.window,
+        correlation=correlation(study.instrument, _LAGS) if kind == "photon" else None,
+    ).gains()
+
+
+def ratio_error2(amounts: Array, covariance: Array) -> Array:
+    """Mean square error (n,) of x from amounts (species, n) with covariance (n, species, species), normal; at most 1 in a voxel.
+
+    Gauss-Hermite, 12 nodes along each axis of the ellipsoid. A voxel without iron has no answer, which counts 1.
+    """
+    nodes, heights = np.polynomial.hermite_e.hermegauss(_NODES)
+    heights = heights / heights.sum()
+    u, v = (part.ravel() for part in np.meshgrid(nodes, nodes))
+    weight = np.outer(heights, heights).ravel()
+    spread = np.linalg.cholesky(covariance + 1e-30 * np.eye(2))
+    found = amounts.T[:, :, None] + np.einsum("nst,tm->nsm", spread, np.stack([u, v]))
+    iron = found.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = found[:, 1] / iron - (amounts[1] / amounts.sum(axis=0))[:, None]
+    return np.asarray(np.where(iron >= IRON_FLOOR, np.minimum(error**2, 1), 1) @ weight)

@@ -27,39 +27,44 @@ class Problem:
 
     `rows` (case, energy, unknown): an energy that gets all of the budget adds row row^T to the information. `wanted` (case, n,
     unknown) are combinations of the unknowns, whose summed variances over `scale` (case,) count; the worst case decides. `prior`
-    (case, unknown, unknown) is what is known beforehand.
+    (case, unknown, unknown) is what is known beforehand. With `determinant` it is not the sum of the variances that counts, but
+    the error ellipsoid of the wanted unknowns, which must be the first ones, in the geometric mean over the cases.
     """
 
     rows: Array
     wanted: Array
     scale: Array
     prior: Array
+    determinant: bool = False
 
     def information(self, shares: Array) -> Array:
         """(case, unknown, unknown), of shares (energy,) of the budget."""
         return np.asarray(self.prior + np.einsum("e,keu,kev->kuv", shares, self.rows, self.rows, optimize=True))
 
-    def levers(self, shares: Array) -> Array:
-        """M^-1 c of all that is wanted, (case, n, unknown); inf where it cannot be known."""
+    def covariances(self, shares: Array) -> Array:
+        """Of what is wanted, (case, n, n); inf in a case where it cannot be known."""
         information = self.information(shares)
         sizes = np.sqrt(np.maximum(np.einsum("kuu->ku", information), 1e-300))
         even = information / (sizes[:, :, None] * sizes[:, None, :])
         known = np.linalg.cond(even) < _SINGULAR
-        found = np.full(self.wanted.shape, np.inf)
         wanted = (self.wanted / sizes[:, None, :])[known]
-        found[known] = np.linalg.solve(even[known], wanted.transpose(0, 2, 1)).transpose(0, 2, 1) / sizes[known][:, None, :]
+        found = np.full((len(self.rows), self.wanted.shape[1], self.wanted.shape[1]), np.inf)
+        found[known] = wanted @ np.linalg.solve(even[known], wanted.transpose(0, 2, 1))
         return found
 
-    def costs(self, shares: Array) -> Array:
-        """Summed variances over their scale, (case,); inf where something wanted cannot be known."""
-        levers = self.levers(shares)
-        with np.errstate(invalid="ignore"):
-            found = (self.wanted * levers).sum(axis=(1, 2)) / self.scale
-        return np.where(np.isfinite(levers).all(axis=(1, 2)), found, np.inf)
+    def worst(self, covariances: Array) -> Array:
+        """The cost of covariances (case, ..., n, n): of the worst case, or with `determinant` geometric means over axes and cases."""
+        if not np.isfinite(covariances).all():
+            return np.asarray(np.inf)
+        if self.determinant:
+            logarithm = np.linalg.slogdet(covariances)[1] / covariances.shape[-1]
+            return np.asarray(np.exp(logarithm.mean(axis=0)))
+        summed = np.einsum("...nn->...", covariances)
+        return np.asarray((summed.T / self.scale).T.max(axis=0))
 
     def cost(self, shares: Array) -> float:
-        """Of the worst case."""
-        return float(self.costs(shares).max())
+        """Of shares (energy,) of the budget."""
+        return float(self.worst(self.covariances(shares)))
 
     def least(self, levers: Array, weights: Array) -> float:
         """A cost that no shares fall below, from any `levers` (case, n, unknown) and `weights` (case,), not negative."""
@@ -85,11 +90,13 @@ class Design:
 
 
 def optimal(problem: Problem) -> Design:
-    """The shares of least cost: c-optimal where one thing is wanted, A-optimal where several are.
+    """The shares of least cost: c-optimal where one thing is wanted, A-optimal where several are, D-optimal by `determinant`.
 
     Raises ValueError where what is wanted cannot be known from all of the energies together.
     """
     equal = np.full(problem.rows.shape[1], 1 / problem.rows.shape[1])
+    if problem.determinant:
+        return _smallest_ellipsoid(problem)
     even, turn = _even(problem)
     usual = even.cost(equal)
     shares, levers, weights = _solve(replace(even, scale=even.scale * usual))
@@ -107,7 +114,7 @@ def _even(problem: Problem) -> tuple[Problem, Array]:
         raise ValueError("what is wanted cannot be known from these energies")
     turn = np.linalg.inv(np.linalg.cholesky(mean).T) / units[:, None]
     rows, wanted = problem.rows @ turn, problem.wanted @ turn
-    return Problem(rows, wanted, problem.scale, turn.T @ problem.prior @ turn), turn
+    return replace(problem, rows=rows, wanted=wanted, prior=turn.T @ problem.prior @ turn), turn
 
 
 def _solve(problem: Problem) -> tuple[Array, Array, Array]:
@@ -160,12 +167,11 @@ def _solve(problem: Problem) -> tuple[Array, Array, Array]:
     return np.array(found.x)[1 : 1 + energies], levers, weights * problem.scale
 
 
-def optimal_determinant(problem: Problem) -> Design:
-    """D-optimal shares: the geometric mean over the cases of the error ellipsoid of the first `n` unknowns is smallest.
+def _smallest_ellipsoid(problem: Problem) -> Design:
+    """D-optimal shares: the other unknowns are nuisances (D_s-optimality, Silvey, Optimal Design, 1980, sec. 2.3).
 
-    `n` is the number of `wanted`; the other unknowns are nuisances (D_s-optimality, Silvey, Optimal Design, 1980, sec. 2.3). The
-    cost is the geometric mean of the variances along the ellipsoid's axes and over the cases, and the bound on it is that of the
-    equivalence theorem: log(cost / least) <= (largest - mean sensitivity) / n. Newton's method with a logarithmic barrier, as the
+    The cost is the geometric mean of the variances along the ellipsoid's axes and over the cases, and the bound on it is that of
+    the equivalence theorem: log(cost / least) <= (largest - mean sensitivity) / n. Newton's method with a logarithmic barrier, as the
     cost's logarithm is convex.
     """
     count = problem.wanted.shape[1]
@@ -185,8 +191,7 @@ def optimal_determinant(problem: Problem) -> Design:
         longest = float(np.max(-step / shares))
         shares = shares + min(1.0, 0.9 / longest if longest > 0 else 1.0) * step
         barrier = max(barrier * 0.6, 1e-14)
-    covariance = np.linalg.inv(problem.information(shares))[:, :count, :count]
-    cost = float(np.exp(np.mean(np.linalg.slogdet(covariance)[1]) / count))
+    cost = problem.cost(shares)
     return Design(shares, cost, cost * float(np.exp(-max(excess, 0.0) / count)))
 
 

@@ -81,7 +81,7 @@ def condition_number(problem: Problem, shares: Array) -> float:
 
 
 def _starts(energies_eV: Array, begin: Array, limits: Limits, rng: np.random.Generator) -> Iterator[Numbers]:
-    """Energies that keep apart: near where the shares are, the heaviest first, then drawn by the shares; none if there is no room."""
+    """Energies that keep apart, near where the shares are: the heaviest first, then drawn by the shares; none without room."""
     far = np.abs(energies_eV - 7128)
     broad = np.exp(-far / 15)
     broad /= broad.sum()
@@ -140,10 +140,10 @@ def _with_one_more(problem: Problem, information: Array, rows: Array, share: flo
     """Cost (energy,) with each energy added with a share (Sherman and Morrison)."""
     inverse = np.linalg.inv(information + 1e-14 * np.einsum("kuu->k", information)[:, None, None] * np.eye(rows.shape[2]))
     turned = np.einsum("kuv,kev->keu", inverse, rows)
-    before = np.einsum("knu,kuv,knv->k", problem.wanted, inverse, problem.wanted)
-    gain = share * (np.einsum("knu,keu->ken", problem.wanted, turned) ** 2).sum(axis=2)
-    gain /= 1 + share * np.einsum("keu,keu->ke", rows, turned)
-    return np.asarray(((before[:, None] - gain) / problem.scale[:, None]).max(axis=0))
+    before = np.einsum("knu,kuv,kmv->knm", problem.wanted, inverse, problem.wanted)
+    seen = np.einsum("knu,keu->ken", problem.wanted, turned)
+    gain = share / (1 + share * np.einsum("keu,keu->ke", rows, turned))
+    return problem.worst(before[:, None] - gain[..., None, None] * seen[..., :, None] * seen[..., None, :])
 
 
 def _well_posed(

@@ -88,7 +88,7 @@ def _through(coarse: Coarse, place_um: Array) -> Rays:
     z, y, x = place_um
     column = x[:, None] * np.cos(coarse.angles_rad) + y[:, None] * np.sin(coarse.angles_rad)
     row = np.broadcast_to(z[:, None], column.shape)
-    return Rays(_read(coarse, row, column), _light(coarse.study, row, column))
+    return Rays(_read(coarse, row, column), detector_light(coarse.study, row, column))
 
 
 def field(coarse: Coarse, study: Study) -> Rays:
@@ -101,7 +101,7 @@ def field(coarse: Coarse, study: Study) -> Rays:
     )
     rows, columns = (part.ravel()[:, None] for part in np.meshgrid(row, column, indexing="ij"))
     wide = np.ones(len(coarse.angles_rad))
-    return Rays(_read(coarse, rows * wide, columns * wide), _light(study, rows * wide, columns * wide))
+    return Rays(_read(coarse, rows * wide, columns * wide), detector_light(study, rows * wide, columns * wide))
 
 
 def _read(coarse: Coarse, row_um: Array, column_um: Array) -> Array:
@@ -117,7 +117,7 @@ def _read(coarse: Coarse, row_um: Array, column_um: Array) -> Array:
     return np.where(inside, coarse.paths[:, view, row, column], 0.0).astype(float)
 
 
-def _light(study: Study, row_um: Array, column_um: Array) -> Array:
+def detector_light(study: Study, row_um: Array, column_um: Array) -> Array:
     """Intensity of the open beam at places on the detector, over that at its centre."""
     scan = study.scan
     image = profile((scan.rows, scan.columns), study.instrument)

@@ -2,9 +2,11 @@
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 
 from analysis.result import AmountMap
 from instrument.components import Components, Matter
@@ -14,6 +16,7 @@ from .course import course_of
 from .ledger import ledger_of
 from .materials import absorption, matter_of
 from .projection import build_sample, project_course
+from .scores.grids import bounding_box
 from .study import Study
 from .trial import resolution_um
 
@@ -46,6 +49,16 @@ class Coarse:
     slabs: int
     grains: int
     depth_um: float
+
+    @cached_property
+    def depth_in_phase(self) -> tuple[tuple[slice, ...], Array]:
+        """A box of the truth around the particle, and in it the distance of each voxel, um, to the next phase or the surface."""
+        box = bounding_box(self.truth.iron >= 0.5, 2)
+        iron, fp = self.truth.iron[box], self.truth.amounts[1][box]
+        particle = iron >= 0.5
+        lfp = particle & (fp < 0.5 * iron)
+        distance = np.maximum(distance_transform_edt(lfp), distance_transform_edt(particle & ~lfp))
+        return box, (distance - 0.5) * self.sample_um
 
     @property
     def matter(self) -> Matter:

@@ -53,7 +53,7 @@ class Problem:
         return found
 
     def worst(self, covariances: Array) -> Array:
-        """The cost of covariances (case, ..., n, n): of the worst case, or with `determinant` geometric means over axes and cases."""
+        """The cost of covariances (case, ..., n, n): the worst case's, or with `determinant` the geometric mean."""
         if not np.isfinite(covariances).all():
             return np.asarray(np.inf)
         if self.determinant:
@@ -89,8 +89,10 @@ class Design:
         return self.cost / self.least - 1
 
 
-def optimal(problem: Problem) -> Design:
+def optimal(problem: Problem, tolerance: float = 1e-10) -> Design:
     """The shares of least cost: c-optimal where one thing is wanted, A-optimal where several are, D-optimal by `determinant`.
+
+    `tolerance` is that of the solver; what is reached is known by the design's gap.
 
     Raises ValueError where what is wanted cannot be known from all of the energies together.
     """
@@ -99,7 +101,7 @@ def optimal(problem: Problem) -> Design:
         return _smallest_ellipsoid(problem)
     even, turn = _even(problem)
     usual = even.cost(equal)
-    shares, levers, weights = _solve(replace(even, scale=even.scale * usual))
+    shares, levers, weights = _solve(replace(even, scale=even.scale * usual), tolerance)
     shares = np.maximum(shares, 0)
     shares = (1 - _FLOOR) * shares / shares.sum() + _FLOOR * equal
     return Design(shares, problem.cost(shares), problem.least(levers @ turn.T, weights))
@@ -117,7 +119,7 @@ def _even(problem: Problem) -> tuple[Problem, Array]:
     return replace(problem, rows=rows, wanted=wanted, prior=turn.T @ problem.prior @ turn), turn
 
 
-def _solve(problem: Problem) -> tuple[Array, Array, Array]:
+def _solve(problem: Problem, tolerance: float) -> tuple[Array, Array, Array]:
     """Shares (energy,), levers (case, n, unknown) and weights (case,) of the cases, from the program and its dual.
 
     Minimize t where sum of v_n <= t scale in each case, [[M, c_n], [c_n^T, v_n]] being positive semidefinite, which says that v_n
@@ -154,7 +156,7 @@ def _solve(problem: Problem) -> tuple[Array, Array, Array]:
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     settings.max_threads = 1
-    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-10
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tolerance
     nothing, limits = sparse.csc_matrix((count, count)), sparse.csc_matrix(matrix)
     found = clarabel.DefaultSolver(nothing, cost, limits, bound, kinds, settings).solve()
     dual = np.array(found.z)
@@ -171,8 +173,8 @@ def _smallest_ellipsoid(problem: Problem) -> Design:
     """D-optimal shares: the other unknowns are nuisances (D_s-optimality, Silvey, Optimal Design, 1980, sec. 2.3).
 
     The cost is the geometric mean of the variances along the ellipsoid's axes and over the cases, and the bound on it is that of
-    the equivalence theorem: log(cost / least) <= (largest - mean sensitivity) / n. Newton's method with a logarithmic barrier, as the
-    cost's logarithm is convex.
+    the equivalence theorem: log(cost / least) <= (largest - mean sensitivity) / n. Newton's method with a logarithmic barrier, as
+    the cost's logarithm is convex.
     """
     count = problem.wanted.shape[1]
     units = np.sqrt(np.maximum((problem.rows**2).mean(axis=(0, 1)), 1e-300))  # the ellipsoid's shape would be lost in others

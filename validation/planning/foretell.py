@@ -1,11 +1,12 @@
 """How wrong the map of a scan will be by its noise: photons to rays, rays to voxels, voxels to phase fraction."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.reconstruct.fbp import FilteredBackprojection, angular_weights
+from analysis.reconstruct.fbp import Filter, FilteredBackprojection, angular_weights
 from analysis.result import IRON_FLOOR
 from analysis.spectra.combination import design_matrix
 
@@ -103,14 +104,20 @@ def _covariance(
 def gains(study: Study, kind: str) -> tuple[float, Array, Array]:
     """The gains of `FilteredBackprojection` for 'photon' noise, which the scintillator correlates, or 'white' noise."""
     scan = study.scan
-    columns = min(scan.columns, _GAIN_COLUMNS)
+    spread = study.camera.spread_px if kind == "photon" else 0.0
+    ends = scan.first_angle_deg, scan.last_angle_deg, scan.angles
+    return _gains(ends, min(scan.columns, _GAIN_COLUMNS), scan.pixel_um, study.analysis.window, spread)
+
+
+@lru_cache(maxsize=64)
+def _gains(
+    views: tuple[float, float, int], columns: int, pixel_um: float, window: Filter, spread_px: float
+) -> tuple[float, Array, Array]:
+    angles = np.deg2rad(np.linspace(*views))
+    likeness = correlation(spread_px, _LAGS)
+    center_px = (columns - 1) / 2
     return FilteredBackprojection(
-        scan.angles_rad,
-        columns,
-        center_px=(columns - 1) / 2,
-        pixel_um=scan.pixel_um,
-        window=study.analysis.window,
-        correlation=correlation(study.instrument, _LAGS) if kind == "photon" else None,
+        angles, columns, center_px=center_px, pixel_um=pixel_um, window=window, correlation=likeness
     ).gains()
 
 

@@ -114,7 +114,7 @@ class Plan:
 
 
 def plan(study: Study, wish: Wish | None = None) -> Plan:
-    """Plan a scan of the study's sample with its microscope. Raises InputError, in one line, for a wish that cannot be fulfilled."""
+    """Plan a scan of the study's sample with its microscope. Raises InputError for a wish that cannot be fulfilled."""
     wish = wish or Wish()
     wish.check()
     base, remarks = _suited(study, wish)
@@ -176,8 +176,8 @@ def _designed(scene: Scene, wish: Wish) -> tuple[Design, Practical, float, dict[
     problem = scene.problem(robust_cases(scene.path_um), budget, wish.criterion, third)
     bound = optimal(problem)
 
-    def search(limits: Limits) -> Practical | None:
-        return practical(problem, scene.energies_eV, price, limits, bound.shares)
+    def search(limits: Limits, also: NDArray[np.intp] | None = None) -> Practical | None:
+        return practical(problem, scene.energies_eV, price, limits, bound.shares, also)
 
     limits = wish.limits
     found = search(limits)
@@ -189,7 +189,7 @@ def _designed(scene: Scene, wish: Wish) -> tuple[Design, Practical, float, dict[
     # A search may end beside the best: with fewer limits it is at least as good as with all.
     losses = {}
     for name, free in _freed(limits):
-        other = search(free)
+        other = search(free, found.numbers)
         losses[name] = max(0.0, found.cost / other.cost - 1) if other else 0.0
     return bound, found, condition_number(problem, found.spread(len(price))), losses
 
@@ -240,14 +240,12 @@ class _Scaled:
         if wish.max_dose_MGy is not None:
             limits.append(("--max-dose-MGy", wish.max_dose_MGy, solved(self.dose, wish.max_dose_MGy, 1.0)))
         if wish.max_hours is not None:
-            least = hours(
-                self.at(1e-9 if self.base.instrument.detected_photons > 1e9 else 1 / self.base.instrument.detected_photons)
-            )
-            idle = min(least, hours(self.at(1.0)))
-            if wish.max_hours <= idle * 1.02:
+            idle = self.at(1.0)
+            idle = replace(idle, scan=replace(idle.scan, exposures_s=(), exposure_s=wish.shortest_s))
+            if wish.max_hours <= hours(idle):
                 raise InputError(
-                    f"--max-hours: found {wish.max_hours:g}; {self.at(1.0).scan.angles} views at {len(self.chosen.numbers)} energies, "
-                    f"flats and moves alone take {idle:.3g} h; allowed is more, or larger voxels with --voxel"
+                    f"--max-hours: found {wish.max_hours:g}; {idle.scan.angles} views at {len(self.chosen.numbers)} energies take "
+                    f"{hours(idle):.2g} h at {1000 * wish.shortest_s:g} ms each; allowed is more, or larger voxels with --voxel"
                 )
             limits.append(("--max-hours", wish.max_hours, solved(lambda k: hours(self.at(k)), wish.max_hours, 1.0)))
         if wish.sigma is None:

@@ -13,6 +13,8 @@ Numbers = NDArray[np.intp]
 
 _ROUNDS = 12
 _STARTS = 10
+_FEW_STARTS = 2
+_ROUGH = 1e-7
 
 
 @dataclass(frozen=True)
@@ -45,15 +47,20 @@ class Practical:
         return found
 
 
-def practical(problem: Problem, energies_eV: Array, price: Array, limits: Limits, begin: Array) -> Practical | None:
+def practical(
+    problem: Problem, energies_eV: Array, price: Array, limits: Limits, begin: Array, also: Numbers | None = None
+) -> Practical | None:
     """The best that exchanging one energy after the other finds (Fedorov 1972, ch. 3), or None where the limits leave nothing.
 
     `price` (energy,) is what a photon costs of the budget, `begin` (energy,) the shares of a design without limits, near whose
-    energies the searches begin: it is no convex problem any more. Shares are best for the energies found, and the energies for
-    the shares, in turn.
+    energies the searches begin, as it is no convex problem any more; or there are few, one of them at the energies `also`.
+    Shares are best for the energies found, and the energies for the shares, in turn.
     """
     rng = np.random.default_rng(0)
-    found = [_searched(problem, start, energies_eV, price, limits) for start in _starts(energies_eV, begin, limits, rng)]
+    starts = list(_starts(energies_eV, begin, limits, rng))
+    if also is not None and limits.points <= len(also):
+        starts = [also[: limits.points], *starts[:_FEW_STARTS]]
+    found = [_searched(problem, start, energies_eV, price, limits) for start in starts]
     well = [one for one in found if condition_number(problem, one.spread(len(energies_eV))) <= limits.condition]
     return min(well, key=lambda one: one.cost, default=None)
 
@@ -110,7 +117,7 @@ def _shared(problem: Problem, numbers: Numbers, price: Array, limits: Limits) ->
     rest = 1 - least * count
     if rest < 1e-6:
         return np.full(count, 1 / count)
-    return np.asarray(least + rest * optimal(replace(problem, rows=rows * np.sqrt(rest), prior=kept)).shares)
+    return np.asarray(least + rest * optimal(replace(problem, rows=rows * np.sqrt(rest), prior=kept), _ROUGH).shares)
 
 
 def _exchanged(problem: Problem, numbers: Numbers, shares: Array, energies_eV: Array, price: Array, limits: Limits) -> Numbers:

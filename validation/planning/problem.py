@@ -133,7 +133,7 @@ def allowed_energies(study: Study) -> Array:
 
 
 def robust_cases(path_um: float, fractions: tuple[float, ...] = FRACTIONS) -> tuple[Case, ...]:
-    """All phase fractions at all thicknesses, and at the mean one with an energy scale that is off; the middle one in the middle."""
+    """All phase fractions at all thicknesses, and at the mean one with an energy scale that is off; (0.5, mean) in the middle."""
     thick = [Case(x, path_um * factor) for x in fractions for factor in THICKNESSES]
     off = [Case(x, path_um, shift) for shift in SHIFTS_EV for x in fractions]
     half = len(off) // 2

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 
 from instrument.components import Matter
 from instrument.counts import spread_kernel
@@ -14,11 +13,9 @@ from instrument.photons import profile
 from instrument.settings import Instrument
 
 from ..coarse import Coarse
-from ..scores.grids import bounding_box
 from ..study import Study
 
 Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 _VOXELS = 240  # of the interior, evenly picked
 _FIELD_PX = 48  # pixels across, for the mean over the field
@@ -62,13 +59,9 @@ class Noise:
 
 def interior(coarse: Coarse, voxel_um: float, resolution_um: float) -> Voxels:
     """Up to 240 voxels of the interior, or where there is none the deepest ones, with their rays."""
+    box, distance = coarse.depth_in_phase
+    particle = coarse.truth.iron[box] >= 0.5
     amounts = coarse.truth.amounts
-    box = bounding_box(coarse.truth.iron >= 0.5, 2)
-    iron, fp = coarse.truth.iron[box], amounts[(1, *box)]
-    particle = iron >= 0.5
-    lfp = particle & (fp < 0.5 * iron)
-    distance = np.maximum(distance_transform_edt(lfp), distance_transform_edt(particle & ~lfp)) * coarse.sample_um
-    distance -= 0.5 * coarse.sample_um
     wanted = max(2 * voxel_um, 1.5 * resolution_um) - 0.5 * (voxel_um - coarse.sample_um)
     deep = particle & (distance >= wanted)
     if not deep.any():
@@ -165,12 +158,12 @@ def camera_noise(instrument: Instrument, exposures_s: Array) -> tuple[float, Arr
     return spread, dark + camera.dark_current_e_s * exposures_s / camera.electrons_per_photon**2
 
 
-def correlation(instrument: Instrument, lags: int) -> Array:
-    """Correlation (lag,) of the photon noise along a detector row."""
+def correlation(spread_px: float, lags: int) -> Array:
+    """Correlation (lag,) along a detector row of photon noise that the scintillator spreads."""
     found = np.zeros(lags)
     found[0] = 1
-    if instrument.camera.spread_px:
-        kernel = spread_kernel(instrument.camera.spread_px)
+    if spread_px:
+        kernel = spread_kernel(spread_px)
         both = np.correlate(kernel, kernel, "full")[len(kernel) - 1 :][:lags]
         found[: len(both)] = both / both[0]
     return found

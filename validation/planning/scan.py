@@ -33,7 +33,7 @@ def with_voxel(study: Study, voxel_um: float) -> Study:
 
 
 def views_for(study: Study, diameter_um: float) -> int:
-    """Views that show details of two voxels in a sample of that diameter (Crowther et al., 1970): pi D / (2 voxel) over half a turn."""
+    """Views over half a turn that show two voxels in a sample of that diameter, pi D / (2 voxel) (Crowther et al., 1970)."""
     scan = study.scan
     part = min((scan.last_angle_deg - scan.first_angle_deg) / 180, 1.0)
     return max(_FEWEST_VIEWS, 1 + math.ceil(part * np.pi * diameter_um / (2 * scan.pixel_um)))
@@ -67,8 +67,8 @@ def scan_of(study: Study, energies_eV: Array, photons: Array, shortest_s: float)
     )
     if found.instrument.detected_photons < 1:
         raise InputError(
-            f"plan: {found.instrument.detected_photons:.2g} detected photons per pixel and projection; allowed is 1 or more; wish "
-            "for a smaller sigma, or larger voxels, which need fewer views"
+            f"plan: {found.instrument.detected_photons:.2g} detected photons per pixel and projection; allowed is 1 or more; "
+            "wish for a smaller sigma, or larger voxels, which need fewer views"
         )
     return found
 

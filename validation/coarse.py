@@ -34,7 +34,8 @@ class Coarse:
 
     `paths` (component, view, row, column), um, are projected amounts of the species, then shares of the `fillers`, over a box of
     the fine grid of `sample_um` whose first sample lies at `corner_um` (row, column) from the axis and the middle row;
-    `angles_rad` (view,). `truth` is its map; `states` count those of a moving sample, `slabs` those along the beam.
+    `angles_rad` (view,). `truth` is its map, `diameters_um` (particle,) those of its particles; `states` count those of a moving
+    sample, `slabs` those along the beam.
     """
 
     study: Study
@@ -47,7 +48,7 @@ class Coarse:
     dose_MGy: float
     states: int
     slabs: int
-    grains: int
+    diameters_um: tuple[float, ...]
     depth_um: float
 
     @cached_property
@@ -108,7 +109,7 @@ def coarse_of(study: Study) -> Coarse:
         dose,
         len(course.times_s),
         len(components.depths_um),
-        len(sample.grains),
+        tuple(float(size) for size in sample.diameters_um),
         reach_um,
     )
 

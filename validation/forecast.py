@@ -30,7 +30,7 @@ def forecast(study: Study) -> dict[str, float]:
         + energies * scan.angles * cut * (slabs - 1) * fine**2 * 2e-8
         + energies * found * 6e-8
         + fine_voxels * (1.7e-7 + 0.5e-7 * coarse.states)
-        + 0.4 * (coarse.grains - 1),
+        + 0.4 * (len(coarse.diameters_um) - 1),
         "memory_GB": 0.3 + max(1.6 * truth, truth + 1.2 * paths, truth + 3 * result),
         "disk_GB": frames * pixels * 2 / 1e9 + 1.1 * result,
         "dose_MGy": coarse.dose_MGy,

@@ -13,7 +13,7 @@ Numbers = NDArray[np.intp]
 
 _ROUNDS = 12
 _STARTS = 10
-_FEW_STARTS = 2
+_FEW_STARTS = 5
 _ROUGH = 1e-7
 
 

@@ -50,13 +50,17 @@ class Scene:
     photons: float
     gain: float
 
+    def price_of(self, budget: str) -> Array:
+        """What a photon costs (energy,) where 'dose' is spared, or 'photons' or 'time'."""
+        return self.price if budget == "dose" else np.ones_like(self.price)
+
     def problem(self, cases: tuple[Case, ...], budget: str, criterion: str, third: ThirdPhase | None = None) -> Problem:
         """The design problem at equal 'photons' or 'dose', whose cases are held to their own least cost.
 
         Unknowns of a voxel: amounts of LFP and FP, a constant and a slope; a third phase with its prior share. Criterion 'c'
         wants the phase fraction, 'A' and 'D' the two amounts.
         """
-        price = self.price if budget == "dose" else np.ones_like(self.price)
+        price = self.price_of(budget)
         rows, wanted = [], []
         for case in cases:
             columns = self._columns(self.energies_eV + case.shift_eV, third)

@@ -1,6 +1,6 @@
 """How wrong a recovered map is: studies, the closed loop, scores and the report.
 
-A notebook needs `load_study`, `simulate(study)`, `analyze(scan, standards)` and `score(truth, result)`.
+A notebook needs `load_study`, `simulate(study)`, `analyze(scan, standards)`, `score(truth, result)` and `plan(study)`.
 """
 
 from pathlib import Path
@@ -18,8 +18,9 @@ for _stage in (phantom, instrument, analysis):
 
 from analysis.pipeline import analyze  # noqa: E402
 
+from .planning import Plan, Wish, plan  # noqa: E402
 from .scores import score  # noqa: E402
 from .study import Study, load_study, study_from  # noqa: E402
 from .trial import Simulation, simulate  # noqa: E402
 
-__all__ = ["Simulation", "Study", "analyze", "load_study", "score", "simulate", "study_from"]
+__all__ = ["Plan", "Simulation", "Study", "Wish", "analyze", "load_study", "plan", "score", "simulate", "study_from"]

@@ -96,8 +96,34 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--seed", type=int, default=0, help="of the cases")
     _guest_arguments(check, None)
 
+    _plan_arguments(commands.add_parser("plan", help="energies, exposures, views and dose for a wanted precision"))
     commands.add_parser("doctor", help="versions, engines, threads, memory, a short self-test")
     return whole
+
+
+def _plan_arguments(parser: argparse.ArgumentParser) -> None:
+    _study_arguments(parser)
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder of the plan (default plan-NAME)")
+    wish = parser.add_argument_group("what is wanted")
+    wish.add_argument("--sigma", type=float, metavar="S", help="rms error of x by noise in a voxel of the interior")
+    wish.add_argument("--voxel", type=float, metavar="UM", help="voxel, um (default: the study's)")
+    wish.add_argument("--max-dose-MGy", type=float, dest="max_dose_MGy", metavar="D", help="mean dose of the particle")
+    wish.add_argument("--max-hours", type=float, metavar="H", help="duration of the scan")
+    wish.add_argument("--fractions", metavar="X,...", help="phase fractions to be told (default: 0,0.25,0.5,0.75,1)")
+    wish.add_argument("--third", metavar="NAME[=SHARE]", help="in spite of a third phase: " + THIRD)
+    wish.add_argument("--after", type=Path, metavar="DIR", help="go on from a first map: a run's folder or a result file")
+    limits = parser.add_argument_group("what a scan may be")
+    limits.add_argument("--points", type=int, metavar="N", help="number of energies (default: two more than unknowns)")
+    limits.add_argument("--equal", action="store_true", help="one exposure at all energies")
+    limits.add_argument("--spacing", type=float, default=2.0, metavar="EV", help="least distance of energies, eV (default: 2)")
+    limits.add_argument("--spare", choices=("dose", "photons", "time"), help="what the energies are chosen to spare")
+    limits.add_argument("--criterion", choices=("c", "A", "D"), default="c", help="optimal for x (c) or both amounts (A, D)")
+    parser.add_argument("--verify", action="store_true", help="run the plan with several seeds")
+    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="of --verify")
+    parser.add_argument("--threads", type=int, help="worker threads (default: all cores); results do not depend on it")
+
+
+THIRD = "hematite, amorphous, pyrophosphate, phosphide (parametric guesses)"
 
 
 def _guest_arguments(parser: argparse.ArgumentParser, limit_s: float | None) -> None:

@@ -357,6 +357,53 @@ def _baseline(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _plan(arguments: argparse.Namespace) -> int:
+    from .pages.plan import render
+    from .planning import FRACTIONS, Wish, before, curves, motion, nuisances, plan, plan_csv, plan_json, sentences, verify
+    from .progress import Reporter
+    from .staging import whole_text
+    from .study_text import study_toml
+
+    _at_least_one("--seeds", arguments.seeds)
+    study = _load(arguments)
+    wish = Wish(
+        sigma=arguments.sigma,
+        voxel_um=arguments.voxel,
+        max_dose_MGy=arguments.max_dose_MGy,
+        max_hours=arguments.max_hours,
+        points=arguments.points,
+        equal=arguments.equal,
+        criterion=arguments.criterion,
+        budget=arguments.spare,
+        third=arguments.third,
+        spacing_eV=arguments.spacing,
+        fractions=FRACTIONS if arguments.fractions is None else _fractions(arguments.fractions),
+    )
+    found = plan(study, wish, None if arguments.after is None else before(arguments.after))
+    moved, others, costs = motion(found), nuisances(found), curves(found)
+    verified = None
+    if arguments.verify:
+        with Reporter(("replicate",)) as progress:
+            verified = verify(found, arguments.seeds, threads=_threads(arguments.threads), progress=progress)
+    told = sentences(found, moved, others, verified)
+    folder = arguments.output or Path(f"plan-{study.name}")
+    plain = plan_json(found, moved, others, costs, verified)
+    whole_text(folder / "plan.json", json.dumps(plain, indent=1, allow_nan=False) + "\n")
+    whole_text(folder / "plan.csv", plan_csv(found))
+    whole_text(folder / "plan.toml", study_toml(found.study))
+    whole_text(folder / "plan.html", render(found, moved, costs, told))
+    print("\n".join(told))
+    print(f"\n  page: {folder / 'plan.html'}; run it: txm-twin run {folder / 'plan.toml'}")
+    return DONE
+
+
+def _fractions(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(sorted({float(word) for word in text.split(",")}))
+    except ValueError:
+        raise InputError(f"--fractions: found {text!r}; allowed are phase fractions from 0 to 1 with commas") from None
+
+
 def _doctor(arguments: argparse.Namespace) -> int:
     from .doctor import examine
 
@@ -373,6 +420,7 @@ _COMMANDS = {
     "compare": _compare,
     "calibrate": _calibrate,
     "baseline": _baseline,
+    "plan": _plan,
     "doctor": _doctor,
 }
 

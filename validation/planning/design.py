@@ -66,22 +66,29 @@ class Problem:
         """Of shares (energy,) of the budget."""
         return float(self.worst(self.covariances(shares)))
 
-    def least(self, levers: Array, weights: Array) -> float:
-        """A cost that no shares fall below, from any `levers` (case, n, unknown) and `weights` (case,), not negative."""
+    def least(self, levers: Array, weights: Array) -> tuple[float, Array]:
+        """A cost that no shares fall below, from any `levers` (case, n, unknown) and `weights` (case,), not negative.
+
+        Also the sensitivity (energy,) of the bound to a share at each energy, over the largest.
+        """
         weights = weights / weights.sum() / self.scale
         gain = np.einsum("k,knu,knu->", weights, self.wanted, levers)
         seen = np.einsum("k,ken->e", weights, np.einsum("keu,knu->ken", self.rows, levers) ** 2)
         known = np.einsum("k,knu,kuv,knv->", weights, levers, self.prior, levers)
-        return float(gain**2 / (seen.max() + known)) if gain > 0 else 0.0
+        return (float(gain**2 / (seen.max() + known)) if gain > 0 else 0.0), seen / seen.max()
 
 
 @dataclass(frozen=True)
 class Design:
-    """Shares (energy,) of the budget, their `cost`, and the `least` that any shares could have."""
+    """Shares (energy,) of the budget, their `cost`, and the `least` that any shares could have.
+
+    `sensitivity` (energy,) is 1 where a share is spent best and nowhere above: the equivalence theorem's picture of an optimum.
+    """
 
     shares: Array
     cost: float
     least: float
+    sensitivity: Array
 
     @property
     def gap(self) -> float:
@@ -104,7 +111,7 @@ def optimal(problem: Problem, tolerance: float = 1e-10) -> Design:
     shares, levers, weights = _solve(replace(even, scale=even.scale * usual), tolerance)
     shares = np.maximum(shares, 0)
     shares = (1 - _FLOOR) * shares / shares.sum() + _FLOOR * equal
-    return Design(shares, problem.cost(shares), problem.least(levers @ turn.T, weights))
+    return Design(shares, problem.cost(shares), *problem.least(levers @ turn.T, weights))
 
 
 def _even(problem: Problem) -> tuple[Problem, Array]:
@@ -194,7 +201,7 @@ def _smallest_ellipsoid(problem: Problem) -> Design:
         shares = shares + min(1.0, 0.9 / longest if longest > 0 else 1.0) * step
         barrier = max(barrier * 0.6, 1e-14)
     cost = problem.cost(shares)
-    return Design(shares, cost, cost * float(np.exp(-max(excess, 0.0) / count)))
+    return Design(shares, cost, cost * float(np.exp(-max(excess, 0.0) / count)), sensitivity / sensitivity.max())
 
 
 def _inner(information: Array, rows: Array, count: int) -> tuple[Array, Array]:

@@ -38,18 +38,21 @@ class Foretold:
     voxels: Voxels
 
 
-def foretell(coarse: Coarse, study: Study) -> Foretold:
+def foretell(coarse: Coarse, study: Study, third_per_um: Array | None = None) -> Foretold:
     """The error of the methods `image` and `projection` with the engine `fbp`, which are linear.
 
     The variance of a voxel is the mean of that of its rays times the gain of filtered backprojection, and what all views share
     adds as rings; a fit with weights common to all voxels leads it on as P V P^T. The ratio of amounts is not linear: its error
-    is integrated over their joint normal distribution, an error counting at most 1.
+    is integrated over their joint normal distribution, an error counting at most 1. With `third_per_um` (energy,) the fit has a
+    third species.
     """
     angles, own_rays = coarse.angles_rad, study.analysis.weights == "ray"
     matter = coarse.matter
     voxels = interior(coarse, study.scan.pixel_um, resolution_um(study))
     energies = np.array(study.scan.energies_eV)
     standards = matter.attenuation_per_um(energies)[:2]
+    if third_per_um is not None:
+        standards = np.vstack([standards, third_per_um])
     design = design_matrix(standards, energies, study.analysis.background)
     whole = noise_of(field(coarse, study), matter, study, angles)
     lever = estimator(design, 1 / (whole.photon + whole.white).mean(axis=(1, 2)))[:2]

@@ -33,7 +33,7 @@ class Plan:
 
     `scaled` is the chosen design, for other numbers of photons; `bound` the best design there is of its `problem`.
     `losses` say, by name, how much variance each practical limit costs alone; `ratios`, by name, the variance of other scans over
-    the plan's. `before` is the map that it goes on from.
+    the plan's. `factor` is that of photons over the study's own. `before` is the map that it goes on from.
     """
 
     study: Study
@@ -47,6 +47,7 @@ class Plan:
     hours: float
     losses: dict[str, float]
     ratios: dict[str, float | None]
+    factor: float
     before: Before | None
     remarks: tuple[str, ...]
 
@@ -106,7 +107,8 @@ def plan(study: Study, wish: Wish | None = None, before: Before | None = None) -
     bound = optimal(problem)
     chosen, losses = _practical(problem, scene.energies_eV, scene.price_of(wish.spared), wish.limits, bound.shares)
     scaled = Scaled(base, coarse, scene, chosen, asked)
-    planned = scaled.at(scaled.wanted(coarse.dose_MGy))
+    factor = scaled.wanted(coarse.dose_MGy)
+    planned = scaled.at(factor)
     planned = replace(planned, name=f"plan-{study.name}", description=f"a plan for {study.name}: {study.description}")
     foretold = foretell(coarse, planned)
     return Plan(
@@ -121,6 +123,7 @@ def plan(study: Study, wish: Wish | None = None, before: Before | None = None) -
         hours(planned),
         losses,
         _ratios(coarse, planned, foretold) | _robust_ratios(problem, scaled),
+        factor,
         before,
         (*remarks, *_doubts(planned, coarse)),
     )

@@ -13,7 +13,8 @@ Numbers = NDArray[np.intp]
 
 _ROUNDS = 12
 _STARTS = 10
-_FEW_STARTS = 5
+_FEW_STARTS = 4
+_FOLLOWED = 3
 _ROUGH = 1e-7
 
 
@@ -60,24 +61,29 @@ def practical(
     starts = list(_starts(energies_eV, begin, limits, rng))
     if also is not None and limits.points <= len(also):
         starts = [also[: limits.points], *starts[:_FEW_STARTS]]
-    found = [_searched(problem, start, energies_eV, price, limits) for start in starts]
+    first = [_improved(problem, _begun(problem, start, price, limits), energies_eV, price, limits) for start in starts]
+    found = []
+    for one in sorted(first, key=lambda one: one.cost)[:_FOLLOWED]:
+        for _ in range(_ROUNDS):
+            better = _improved(problem, one, energies_eV, price, limits)
+            if not better.cost < one.cost * (1 - 1e-6):
+                break
+            one = better
+        order = np.argsort(energies_eV[one.numbers])
+        found.append(Practical(one.numbers[order], one.shares[order], one.cost))
     well = [one for one in found if condition_number(problem, one.spread(len(energies_eV))) <= limits.condition]
     return min(well, key=lambda one: one.cost, default=None)
 
 
-def _searched(problem: Problem, numbers: Numbers, energies_eV: Array, price: Array, limits: Limits) -> Practical:
-    """What a search from the energies `numbers` finds."""
+def _begun(problem: Problem, numbers: Numbers, price: Array, limits: Limits) -> Practical:
+    """The energies `numbers` with their best shares."""
     shares = _shared(problem, numbers, price, limits)
-    best = Practical(numbers, shares, np.inf)
-    for _ in range(_ROUNDS):
-        numbers = _exchanged(problem, numbers, shares, energies_eV, price, limits)
-        shares = _shared(problem, numbers, price, limits)
-        cost = problem.cost(Practical(numbers, shares, 0.0).spread(len(energies_eV)))
-        if not cost < best.cost * (1 - 1e-6):
-            break
-        order = np.argsort(energies_eV[numbers])
-        best = Practical(numbers[order], shares[order], cost)
-    return best
+    return Practical(numbers, shares, problem.cost(Practical(numbers, shares, 0.0).spread(problem.rows.shape[1])))
+
+
+def _improved(problem: Problem, now: Practical, energies_eV: Array, price: Array, limits: Limits) -> Practical:
+    """The energies exchanged for the shares, then the shares for the energies."""
+    return _begun(problem, _exchanged(problem, now.numbers, now.shares, energies_eV, price, limits), price, limits)
 
 
 def condition_number(problem: Problem, shares: Array) -> float:

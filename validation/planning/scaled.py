@@ -94,8 +94,8 @@ class Scaled:
         takes = f"{self.dose(needed):.3g} MGy" if "dose" in limit.option else f"{hours(self.at(needed)):.3g} h"
         voxel_um = self.base.scan.pixel_um
         text = (
-            f"--sigma: {sigma:.3g} in voxels of {1000 * voxel_um:.0f} nm takes {takes}, found {limit.option} {limit.value:.3g}; that "
-            f"allows a sigma of {self.error(limit.factor):.2g}"
+            f"--sigma: {sigma:.3g} in voxels of {1000 * voxel_um:.0f} nm takes {takes}, found {limit.option} {limit.value:.3g}; "
+            f"that allows a sigma of {self.error(limit.factor):.2g}"
         )
         # Noise goes with the voxel's size to the power -2 at equal light.
         wide = voxel_um * (needed / limit.factor) ** 0.25

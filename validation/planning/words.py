@@ -1,0 +1,166 @@
+"""A plan in words, as JSON and as a table for the beamline."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from instrument.attenuation import EDGE_EV
+
+from ..files import versions
+from ..study import digest
+from ..verdict import dose_in_words
+from .nuisances import Nuisance
+from .operando import Motion
+from .plan import Plan
+from .tradeoffs import Curve
+from .verify import Verified
+
+
+def plan_csv(plan: Plan) -> str:
+    """A line for each energy, in the order of the scan."""
+    scan = plan.study.scan
+    lines = ["energy_eV,energy_keV,exposure_s,flats,order"]
+    for number, (energy, exposure) in enumerate(zip(scan.energies_eV, scan.frame_exposures_s, strict=True), 1):
+        lines.append(f"{energy:.2f},{energy / 1000:.5f},{exposure:.6g},{scan.flats},{number}")
+    return "\n".join(lines) + "\n"
+
+
+def plan_json(
+    plan: Plan, motion: Motion, others: tuple[Nuisance, ...], curves: tuple[Curve, ...], verified: Verified | None
+) -> dict[str, Any]:
+    """All figures, plain values."""
+    scan, ratios = plan.study.scan, plan.ratios
+    foretold = plan.foretold
+    found: dict[str, Any] = {
+        "sigma": plan.sigma,
+        "voxel_um": scan.pixel_um,
+        "dose_MGy": plan.dose_MGy,
+        "hours": plan.hours,
+        "angles": scan.angles,
+        "optimality_gap": plan.bound.gap,
+        "loss": plan.loss,
+        "losses": plan.losses,
+        "variance_ratio_equal_photons": ratios["uniform_equal_photons"],
+        "variance_ratio_equal_dose": ratios["uniform_equal_dose"],
+        "variance_ratio_hand_equal_photons": ratios["hand_equal_photons"],
+        "variance_ratio_hand_equal_dose": ratios["hand_equal_dose"],
+        "robust_ratio_uniform": ratios["robust_uniform"],
+        "robust_ratio_hand": ratios["robust_hand"],
+        "condition_number": plan.condition_number,
+        "energies_eV": list(scan.energies_eV),
+        "exposures_s": [float(value) for value in scan.frame_exposures_s],
+        "flats": scan.flats,
+        "photons_incident": plan.study.beam.photons_per_pixel,
+        "photons_incident_at_s": scan.exposure_s,
+        "sigma_this_scan": foretold.rms,
+        "sigma_linear": foretold.sigma,
+        "sigma_LFP": _finite(foretold.rms_lfp),
+        "sigma_FP": _finite(foretold.rms_fp),
+        "bulk_fraction_sigma": plan.bulk_sigma,
+        "front_sigma_um": plan.front_sigma_um,
+        "front_motion_um": motion.front_um,
+        "c_rate_limit_per_h": motion.c_rate_per_h,
+        "nuisances": {one.name: one.error for one in others},
+        "curves": [asdict(curve) for curve in curves],
+        "bound": {
+            "energies_eV": [float(e) for e, w in zip(plan.scaled.scene.energies_eV, plan.bound.shares, strict=True) if w > 1e-3],
+            "shares": [float(w) for w in plan.bound.shares if w > 1e-3],
+        },
+        "wish": asdict(plan.wish),
+        "remarks": list(plan.remarks),
+        "seed": plan.study.seed,
+        "study_digest": digest(plan.study),
+        "versions": versions(),
+    }
+    if verified is not None:
+        found["verified"] = {
+            "seeds": verified.seeds,
+            "foretold_effects_alone": {name: one.mean for name, one in verified.alone.items()},
+            "all_effects": {name: one.mean for name, one in verified.all.items()},
+            "bulk_fraction_rms": verified.bulk_rms,
+            "other_effects": list(verified.others),
+            "added_by_others": verified.added,
+        }
+    return found
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def sentences(plan: Plan, motion: Motion, others: tuple[Nuisance, ...], verified: Verified | None) -> list[str]:
+    """What a person is told."""
+    scan, foretold = plan.study.scan, plan.foretold
+    list_ = ", ".join(
+        f"{energy:g} eV {exposure:.3g} s" for energy, exposure in zip(scan.energies_eV, scan.frame_exposures_s, strict=True)
+    )
+    minutes = 60 * plan.hours
+    duration = f"{plan.hours:.2g} h" if plan.hours >= 1 else f"{minutes:.2g} min"
+    nm = f"{1000 * scan.pixel_um:.0f} nm"
+    told = [
+        f"Take {len(scan.energies_eV)} energies ({list_}), {scan.angles} views from {scan.first_angle_deg:g} to "
+        f"{scan.last_angle_deg:g} degrees and {scan.flats} flats at each, with {plan.study.beam.photons_per_pixel:.3g} incident "
+        f"photons per pixel and projection in {scan.exposure_s:.3g} s.",
+        f"Noise then leaves an rms error of x of {plan.sigma:.3g} in a voxel of {nm} of the interior{_parts(plan)}, "
+        f"{plan.bulk_sigma:.2g} in the bulk fraction, and {1000 * plan.front_sigma_um:.2g} nm in the front's place in one column "
+        "of voxels.",
+        f"It takes {duration} and {dose_in_words(plan.dose_MGy, plan.study)}.",
+    ]
+    if plan.before is not None:
+        told.append(
+            f"The map before has {plan.before.sigma_in(plan.study):.3g} in such voxels; this scan alone {foretold.rms:.3g}, both "
+            "averaged by their variances the error above."
+        )
+    told.append(
+        f"The best energies of all have {100 * (1 - 1 / (1 + plan.loss)):.2g} % less variance in the plan's worst case, and none "
+        f"have less (gap of the bound {plan.bound.gap:.0e}). {_losses(plan)}"
+    )
+    told.append(_compared(plan))
+    told.append(motion.sentence)
+    told.append("Not in that error: " + "; ".join(f"{one.name}: up to {one.error:.1g}" for one in others) + ".")
+    told += [f"{remark[0].upper()}{remark[1:]}." for remark in plan.remarks]
+    if verified is not None:
+        told.append(_verified(plan, verified))
+    return told
+
+
+def _parts(plan: Plan) -> str:
+    core, shell = plan.foretold.rms_lfp, plan.foretold.rms_fp
+    if plan.before is not None or not np.isfinite(core + shell):
+        return ""
+    return f" (core {core:.3g}, shell {shell:.3g})"
+
+
+def _losses(plan: Plan) -> str:
+    costs = "; ".join(f"{name} {100 * loss:.1f} %" for name, loss in plan.losses.items())
+    return f"What each limit costs alone, of the variance: {costs}. Condition number of the fit: {plan.condition_number:.0f}."
+
+
+def _compared(plan: Plan) -> str:
+    ratios = plan.ratios
+    parts = []
+    for name, words in (("uniform", "61 even points from 7100 to 7160 eV"), ("hand", "a usual list of 11 energies")):
+        photons, dose, worst = (ratios[key] for key in (f"{name}_equal_photons", f"{name}_equal_dose", f"robust_{name}"))
+        if photons is not None and dose is not None:
+            robust = "" if worst is None else f", {worst:.2f} in the worst case of the design at equal {plan.wish.spared}"
+            parts.append(f"{words}: {dose:.2f} times at equal dose, {photons:.2f} at equal photons{robust}")
+    if not parts:
+        return f"The spectra do not reach the lists that plans are compared with, and leave no more than {EDGE_EV:g} eV to say."
+    return f"Variance of x against the plan's, {'; '.join(parts)}."
+
+
+def _verified(plan: Plan, verified: Verified) -> str:
+    alone, everything = verified.alone, verified.all
+    text = (
+        f"Run with {verified.seeds} seeds, with the effects that are foretold alone: rms error of x "
+        f"{alone['phase_rmse_interior'].mean:.3g} (foretold {plan.foretold.rms:.3g}), {alone['dose_MGy'].mean:.3g} MGy, "
+        f"{alone['scan_time_s'].mean / 3600:.3g} h, bulk fraction off by {verified.bulk_rms:.2g} rms "
+        f"(foretold {plan.bulk_sigma:.2g})."
+    )
+    if not verified.others:
+        return f"{text} The study has no other effects."
+    return (
+        f"{text} With all effects {everything['phase_rmse_interior'].mean:.3g}: {', '.join(verified.others)} add "
+        f"{verified.added:.2g} in quadrature; run plan.toml with --budget to see which."
+    )

@@ -359,7 +359,7 @@ def _baseline(arguments: argparse.Namespace) -> int:
 
 def _plan(arguments: argparse.Namespace) -> int:
     from .pages.plan import render
-    from .planning import FRACTIONS, Wish, before, curves, motion, nuisances, plan, plan_csv, plan_json, sentences, verify
+    from .planning import FRACTIONS, Wish, before, curves, motion, nuisances, plan, plan_csv, plan_json, sentences
     from .progress import Reporter
     from .staging import whole_text
     from .study_text import study_toml
@@ -383,6 +383,8 @@ def _plan(arguments: argparse.Namespace) -> int:
     moved, others, costs = motion(found), nuisances(found), curves(found)
     verified = None
     if arguments.verify:
+        from .planning.verify import verify
+
         with Reporter(("replicate",)) as progress:
             verified = verify(found, arguments.seeds, threads=_threads(arguments.threads), progress=progress)
     told = sentences(found, moved, others, verified)

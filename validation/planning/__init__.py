@@ -6,7 +6,6 @@ from .operando import Motion, motion
 from .plan import Plan, plan
 from .problem import FRACTIONS
 from .tradeoffs import Curve, curves
-from .verify import Verified, verify
 from .wish import Wish
 from .words import plan_csv, plan_json, sentences
 
@@ -17,7 +16,6 @@ __all__ = [
     "Motion",
     "Nuisance",
     "Plan",
-    "Verified",
     "Wish",
     "before",
     "curves",
@@ -27,5 +25,4 @@ __all__ = [
     "plan_csv",
     "plan_json",
     "sentences",
-    "verify",
 ]

@@ -1,7 +1,7 @@
 """A plan in words, as JSON and as a table for the beamline."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,9 @@ from .nuisances import Nuisance
 from .operando import Motion
 from .plan import Plan
 from .tradeoffs import Curve
-from .verify import Verified
+
+if TYPE_CHECKING:
+    from .verify import Verified  # brings scipy.stats
 
 
 def plan_csv(plan: Plan) -> str:
@@ -27,7 +29,7 @@ def plan_csv(plan: Plan) -> str:
 
 
 def plan_json(
-    plan: Plan, motion: Motion, others: tuple[Nuisance, ...], curves: tuple[Curve, ...], verified: Verified | None
+    plan: Plan, motion: Motion, others: tuple[Nuisance, ...], curves: tuple[Curve, ...], verified: "Verified | None"
 ) -> dict[str, Any]:
     """All figures, plain values."""
     scan, ratios = plan.study.scan, plan.ratios
@@ -89,7 +91,7 @@ def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def sentences(plan: Plan, motion: Motion, others: tuple[Nuisance, ...], verified: Verified | None) -> list[str]:
+def sentences(plan: Plan, motion: Motion, others: tuple[Nuisance, ...], verified: "Verified | None") -> list[str]:
     """What a person is told."""
     scan, foretold = plan.study.scan, plan.foretold
     list_ = ", ".join(
@@ -150,7 +152,7 @@ def _compared(plan: Plan) -> str:
     return f"Variance of x against the plan's, {'; '.join(parts)}."
 
 
-def _verified(plan: Plan, verified: Verified) -> str:
+def _verified(plan: Plan, verified: "Verified") -> str:
     alone, everything = verified.alone, verified.all
     text = (
         f"Run with {verified.seeds} seeds, with the effects that are foretold alone: rms error of x "

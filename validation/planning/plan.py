@@ -195,7 +195,7 @@ def _robust_ratios(problem: Problem, scaled: Scaled) -> dict[str, float | None]:
 
 
 def _ratios(coarse: Coarse, planned: Study, foretold: Foretold) -> dict[str, float | None]:
-    """Variance of other energies' scans over the plan's, at equal photons and at equal dose."""
+    """Mean square error of other energies' scans over the plan's, at equal photons and at equal dose."""
     found: dict[str, float | None] = {}
     photons = planned.beam.photons_per_pixel * float(planned.scan.clock.light.sum())
     dose = dose_MGy(coarse, planned)
@@ -207,9 +207,9 @@ def _ratios(coarse: Coarse, planned: Study, foretold: Foretold) -> dict[str, flo
         except InputError:  # a spectrum that does not reach so far
             found |= {f"{name}_equal_photons": None, f"{name}_equal_dose": None}
             continue
-        found[f"{name}_equal_photons"] = (foretell(coarse, other).sigma / foretold.sigma) ** 2
+        found[f"{name}_equal_photons"] = (foretell(coarse, other).rms / foretold.rms) ** 2
         scaled = replace(other.beam, photons_per_pixel=other.beam.photons_per_pixel * dose / dose_MGy(coarse, other))
-        found[f"{name}_equal_dose"] = (foretell(coarse, replace(other, beam=scaled)).sigma / foretold.sigma) ** 2
+        found[f"{name}_equal_dose"] = (foretell(coarse, replace(other, beam=scaled)).rms / foretold.rms) ** 2
     return found
 
 

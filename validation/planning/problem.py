@@ -63,7 +63,7 @@ class Scene:
         price = self.price_of(budget)
         rows, wanted = [], []
         for case in cases:
-            columns = self._columns(self.energies_eV + case.shift_eV, third)
+            columns = self.columns(self.energies_eV + case.shift_eV, third)
             depth = case.path_um * ((1 - case.fraction) * columns[0] + case.fraction * columns[1])
             known = np.exp(-depth) * self.photons / self.gain / price
             rows.append(columns.T * np.sqrt(known)[:, None])
@@ -82,7 +82,7 @@ class Scene:
             raise InputError(f"plan: {error}; allowed are spectra of LFP and FP that differ") from error
         return replace(whole, scale=np.array(least))
 
-    def _columns(self, energies_eV: Array, third: ThirdPhase | None) -> Array:
+    def columns(self, energies_eV: Array, third: ThirdPhase | None) -> Array:
         """Attenuation of the unknowns (unknown, energy), 1/um."""
         mu = matter_of(self.study).attenuation_per_um(energies_eV)
         scale = float(mu.max())

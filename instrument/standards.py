@@ -18,7 +18,7 @@ from .scan import Clock
 from .settings import Instrument, Stage
 
 Array = NDArray[np.float64]
-_FILM_PX = 64
+FILM_PX = 64
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def measure_standard(
     `film` is what the film's one component does to X-rays. Optical depth is -ln of the summed film frames over the summed flats,
     dark-subtracted, over the believed thickness.
     """
-    shape = (_FILM_PX, _FILM_PX)
+    shape = (FILM_PX, FILM_PX)
     n = standard.frames
     at_once = np.zeros((len(energies_eV), n))
     taken = Header(
@@ -84,7 +84,7 @@ def measure_standard(
         np.zeros(n),
         at_once,
         np.full(len(energies_eV), pixel_um),
-        (_FILM_PX - 1) / 2,
+        (FILM_PX - 1) / 2,
         np.ones(len(energies_eV)),
         shape,
         n,

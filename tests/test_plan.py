@@ -74,7 +74,7 @@ def test_the_error_of_a_voxel_is_foretold(scale, error):
 
 def test_spread_light_dark_current_and_own_weights_are_foretold():
     """A scintillator that spreads, read noise that counts, and each ray's own weights."""
-    camera = {"camera.spread_px": 0.6, "camera.read_noise_adu": 40.0, "camera.dark_current_e_s": 2000.0, "beam.falloff": 0.4}
+    camera = {"camera.spread_px": 0.6, "camera.read_noise_adu": 200.0, "camera.dark_current_e_s": 2000.0, "beam.falloff": 0.4}
     study = sized(1.0, **camera, **{"analysis.background": "linear"})
     coarse = coarse_of(study)
     simulation = simulate(study, threads=2)
@@ -87,8 +87,8 @@ def test_spread_light_dark_current_and_own_weights_are_foretold():
 
 
 def test_the_bulk_fraction_is_foretold():
-    """Twelve scans of one particle: their spread, known to 20 %, is what is foretold."""
-    study = load_study("tiny", {"stage.runout_um": 0.0, "beam.photons_per_pixel": 5e3, "particle.orientation_deg": [0, 0, 0]})
+    """Twelve scans of one particle: their spread, known to 21 %, is what is foretold."""
+    study = load_study("tiny", {"stage.runout_um": 0.0, "particle.orientation_deg": [0, 0, 0]})
     study = replace(quiet(study), particle=replace(study.particle, center_spread_um=0.0, roughness=0.0))
     coarse = coarse_of(study)
     expected = bulk_sigma(coarse, study, foretell(coarse, study))
@@ -97,7 +97,7 @@ def test_the_bulk_fraction_is_foretold():
         made = simulate(replace(study, seed=seed), threads=2)
         scores = score(made.truth, analyze(made.scan, made.standards, study.analysis, threads=2).map)
         found.append(scores["bulk_fraction_error"])
-    assert np.std(found, ddof=1) == pytest.approx(expected, rel=0.5)
+    assert np.std(found, ddof=1) == pytest.approx(expected, rel=0.45)
     assert abs(np.mean(found)) < 4 * expected / np.sqrt(12) + 0.002  # and what is left of the edges
 
 
@@ -170,10 +170,10 @@ def test_other_criteria(criterion):
 
 
 def test_a_third_phase_asks_for_energies_that_tell_it(usual):
-    found = plan(load_study("tiny"), Wish(sigma=0.05, third="phosphide=0.1"))
+    found = plan(load_study("tiny"), Wish(sigma=0.05, third="hematite=0.3"))
     assert len(found.study.scan.energies_eV) == 7
-    assert sigma_with_third(found, "phosphide") < sigma_with_third(usual, "phosphide")
-    assert [one for one in nuisances(found) if "phosphide" in one.name]
+    assert sigma_with_third(found, "hematite") < 0.5 * sigma_with_third(usual, "hematite")
+    assert sum("parametric guess" in one.name for one in nuisances(found)) == 1
 
 
 def test_a_dim_beam_is_filtered_and_a_full_well_splits_views():
@@ -224,11 +224,15 @@ def test_scan_and_charge(usual):
     still = motion(usual)
     assert still.front_um == 0
     assert still.c_rate_per_h * usual.hours * max(usual.coarse.diameters_um) / 6 == pytest.approx(0.15)
-    moving = {"charging.source": "cell", "charging.moving": True, "cell.c_rate": 1.0, "charging.mean_fraction": 0.15}
-    fast = plan(load_study("tiny", moving), Wish(sigma=0.02))
+    moving = {"charging.source": "cell", "charging.moving": True, "cell.c_rate": 0.5, "charging.mean_fraction": 0.2}
+    fast = plan(load_study("tiny", moving), Wish(sigma=0.03))
     swept = motion(fast)
-    assert swept.front_um == pytest.approx(fast.hours * max(fast.coarse.diameters_um) / 6, rel=0.05)
-    assert "no tomography" in swept.sentence
+    assert swept.front_um == pytest.approx(0.5 * fast.hours * max(fast.coarse.diameters_um) / 6, rel=0.05)
+    assert "stands still" in swept.sentence
+    slow = motion(plan(load_study("tiny", moving | {"scan.energy_change_s": 100.0, "scan.flat_move_s": 30.0}), Wish(sigma=0.03)))
+    assert slow.front_um > swept.front_um
+    assert "blurred" in slow.sentence
+    assert "no tomography" in replace(slow, front_um=1.0).sentence
 
 
 def test_what_else_moves_x(usual):
@@ -241,7 +245,7 @@ def test_what_else_moves_x(usual):
         amounts = usual.foretold.lever @ (np.array([1 - x, x]) @ mu(energies + 0.2)[:2])
         worst = max(worst, abs(amounts[1] / amounts.sum() - x))
     assert by_name["energy scale off by 0.2 eV"] == pytest.approx(worst, rel=0.1)
-    assert by_name["energy scale found from the scan"] < 0.1 * by_name["energy scale off by 0.2 eV"]
+    assert by_name["energy scale found from the scan"] < 0.5 * by_name["energy scale off by 0.2 eV"]
 
 
 def test_methods_that_cannot_be_foretold_are_told():
@@ -259,7 +263,7 @@ def test_files(tmp_path, capsys):
         *("variance_ratio_equal_dose", "condition_number"),
     ):
         assert isinstance(found[name], (int, float)), name
-    rows = list(csv.DictReader((tmp_path / "plan.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "plan.csv").read_text().splitlines()))
     assert list(rows[0]) == ["energy_eV", "energy_keV", "exposure_s", "flats", "order"]
     assert [float(row["energy_eV"]) for row in rows] == found["energies_eV"]
     assert [float(row["exposure_s"]) for row in rows] == pytest.approx(found["exposures_s"], rel=1e-5)
@@ -289,8 +293,8 @@ def bad(arguments, capsys):
         (["tiny", "--sigma", "0.05", "--max-hours", "0.0001"], "ms each; allowed is more"),
         (["tiny", "--sigma", "0"], "allowed is 0.001 to 0.3"),
         (["tiny", "--sigma", "nan"], "allowed is 0.001"),
-        (["tiny", "--voxel", "0.005"], "where the optics resolve"),
-        (["tiny", "--voxel", "3"], "--voxel"),
+        (["tiny", "--voxel", "0.005"], "a third of what the optics resolve"),
+        (["tiny", "--voxel", "3"], "an eighth of the sample's width"),
         (["tiny", "--points", "4"], "allowed is 6, two more than the 4 unknowns,"),
         (["tiny", "--points", "30", "--spacing", "10"], "fewer --points"),
         (["tiny", "--third", "rust"], "allowed are hematite"),

@@ -114,6 +114,7 @@ def _plan_arguments(parser: argparse.ArgumentParser) -> None:
     wish.add_argument("--after", type=Path, metavar="DIR", help="go on from a first map: a run's folder or a result file")
     limits = parser.add_argument_group("what a scan may be")
     limits.add_argument("--points", type=int, metavar="N", help="number of energies (default: two more than unknowns)")
+    limits.add_argument("--flats", type=int, metavar="N", help="flats at each energy (default: the study's)")
     limits.add_argument("--equal", action="store_true", help="one exposure at all energies")
     limits.add_argument("--spacing", type=float, default=2.0, metavar="EV", help="least distance of energies, eV (default: 2)")
     limits.add_argument("--spare", choices=("dose", "photons", "time"), help="what the energies are chosen to spare")

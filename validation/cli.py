@@ -372,6 +372,7 @@ def _plan(arguments: argparse.Namespace) -> int:
         max_dose_MGy=arguments.max_dose_MGy,
         max_hours=arguments.max_hours,
         points=arguments.points,
+        flats=arguments.flats,
         equal=arguments.equal,
         criterion=arguments.criterion,
         budget=arguments.spare,

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from analysis.reconstruct.fbp import Filter, FilteredBackprojection, angular_weights
 from analysis.result import IRON_FLOOR
 from analysis.spectra.combination import design_matrix
+from instrument.standards import FILM_PX
 
 from ..coarse import Coarse
+from ..materials import species_of
 from ..study import Study
 from ..trial import resolution_um
 from .rays import Noise, Voxels, correlation, field, interior, noise_of
@@ -42,9 +44,9 @@ def foretell(coarse: Coarse, study: Study, third_per_um: Array | None = None) ->
     """The error of the methods `image` and `projection` with the engine `fbp`, which are linear.
 
     The variance of a voxel is the mean of that of its rays times the gain of filtered backprojection, and what all views share
-    adds as rings; a fit with weights common to all voxels leads it on as P V P^T. The ratio of amounts is not linear: its error
-    is integrated over their joint normal distribution, an error counting at most 1. With `third_per_um` (energy,) the fit has a
-    third species.
+    adds as rings; a fit with weights common to all voxels leads it on as P V P^T. The standards' own noise moves all voxels. The
+    ratio of amounts is not linear: its error is integrated over their joint normal distribution, an error counting at most 1.
+    With `third_per_um` (energy,) the fit has a third species.
     """
     angles, own_rays = coarse.angles_rad, study.analysis.weights == "ray"
     matter = coarse.matter
@@ -58,6 +60,8 @@ def foretell(coarse: Coarse, study: Study, third_per_um: Array | None = None) ->
     lever = estimator(design, 1 / (whole.photon + whole.white).mean(axis=(1, 2)))[:2]
     noise = noise_of(voxels.rays, matter, study, angles)
     covariance = _covariance(coarse, study, design, lever, noise, voxels.radius_um, own_rays)
+    films = standards_variance(study, standards[:2])
+    covariance += np.einsum("se,te,kn,ke->nst", lever, lever, voxels.amounts**2, films, optimize=True)
     errors = ratio_error2(voxels.amounts, covariance)
     core = voxels.fraction < 0.5
     iron = voxels.amounts.sum(axis=0)
@@ -72,6 +76,16 @@ def foretell(coarse: Coarse, study: Study, third_per_um: Array | None = None) ->
         lever,
         voxels,
     )
+
+
+def standards_variance(study: Study, standards: Array) -> Array:
+    """Variance (species, energy) of the measured standards, (1/um)^2: photon noise of film and flats, over all pixels."""
+    found = []
+    for mu, name in zip(standards, species_of(study), strict=True):
+        film = getattr(study.standards, name)
+        photons = study.instrument.detected_photons * film.frames * FILM_PX**2
+        found.append((1 + np.exp(mu * film.thickness_um)) / photons / film.thickness_um**2)
+    return np.array(found)
 
 
 def estimator(design: Array, weights: Array) -> Array:

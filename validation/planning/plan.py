@@ -11,6 +11,7 @@ from phantom import InputError
 from ..coarse import Coarse, coarse_of
 from ..materials import check_physics
 from ..study import Study
+from ..trial import resolution_um
 from .after import Before
 from .bulk import bulk_sigma
 from .design import Design, Problem, optimal
@@ -25,6 +26,10 @@ Array = NDArray[np.float64]
 
 UNIFORM_EV = np.arange(7100.0, 7160.5)
 HAND_EV = np.array([7100, 7110, 7118, 7122, 7125, 7128, 7132, 7138, 7150, 7170, 7192], float)
+
+_MANY_FLATS = 1000
+_TELLING_SHARE, _FINE_SHARE = 0.1, 0.05
+_FEW_PHOTONS = 30
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ class Plan:
     @property
     def front_sigma_um(self) -> float:
         """Sigma of the front's place in a column of voxels: that of x over the steepness of a Gaussian edge, 0.94 / width."""
-        return self.foretold.sigma * self.coarse.truth.resolution_um / 0.94
+        return self.foretold.sigma * resolution_um(self.study) / 0.94
 
 
 def plan(study: Study, wish: Wish | None = None, before: Before | None = None) -> Plan:
@@ -95,10 +100,10 @@ def plan(study: Study, wish: Wish | None = None, before: Before | None = None) -
     """
     wish = wish or Wish()
     wish.check()
-    base, remarks = _suited(study, wish)
-    check_physics(base)
-    coarse = coarse_of(base) if before is None else before.coarse(base)
-    base = replace(base, scan=replace(base.scan, angles=views_for(base, diameter_um(coarse))))
+    suited, remarks = _suited(study)
+    check_physics(suited)
+    coarse = coarse_of(suited) if before is None else before.coarse(suited)
+    base = _in_voxels(suited, coarse, wish.voxel_um or study.scan.pixel_um, wish.flats)
     asked = wish if before is None else before.left(wish, base)
     scene = scene_of(coarse, base)
     third = None if wish.third is None else third_phase(wish.third)
@@ -125,21 +130,14 @@ def plan(study: Study, wish: Wish | None = None, before: Before | None = None) -
         _ratios(coarse, planned, foretold) | _robust_ratios(problem, scaled),
         factor,
         before,
-        (*remarks, *_doubts(planned, coarse)),
+        (*remarks, *_doubts(planned, coarse, foretold)),
     )
 
 
-def _suited(study: Study, wish: Wish) -> tuple[Study, tuple[str, ...]]:
-    """The study with the wanted voxel, its analysis one that can be foretold, and what is to be said of that."""
+def _suited(study: Study) -> tuple[Study, tuple[str, ...]]:
+    """The study, its analysis one that can be foretold, and what is to be said of that."""
     if study.scan.kind == "series":
         raise InputError("plan: scan.kind is 'series'; allowed is 'tomography'; a plan is of voxels")
-    sharp = point_width_um(study.optics)
-    voxel_um = wish.voxel_um or study.scan.pixel_um
-    if voxel_um < sharp / 3:
-        raise InputError(
-            f"--voxel: found {voxel_um:g} um, where the optics resolve {sharp:.2g} um; allowed is {sharp / 3:.2g} um or more, a "
-            "third of that"
-        )
     remarks: tuple[str, ...] = ()
     settings = study.analysis
     if settings.method == "joint" or settings.engine != "fbp" or settings.constraint != "free":
@@ -149,7 +147,20 @@ def _suited(study: Study, wish: Wish) -> tuple[Study, tuple[str, ...]]:
         )
         settings = replace(settings, method="image", engine="fbp", constraint="free", weights="energy")
     background = () if settings.background == "linear" else ("the analysis fits a sloping background, as the plan assumes",)
-    return with_voxel(replace(study, analysis=settings), voxel_um), (*remarks, *background)
+    return replace(study, analysis=settings), (*remarks, *background)
+
+
+def _in_voxels(study: Study, coarse: Coarse, voxel_um: float, flats: int | None) -> Study:
+    """The study in voxels that its optics and sample allow, with the views that these need."""
+    finest, widest = point_width_um(study.optics) / 3, diameter_um(coarse) / 8
+    if not finest <= voxel_um <= widest:
+        raise InputError(
+            f"--voxel: found {voxel_um:g} um; allowed is {finest:.2g} um, a third of what the optics resolve, to {widest:.2g} "
+            "um, an eighth of the sample's width"
+        )
+    base = with_voxel(study, voxel_um)
+    angles = views_for(base, diameter_um(coarse))
+    return replace(base, scan=replace(base.scan, angles=angles, flats=flats or base.scan.flats))
 
 
 def _practical(
@@ -213,13 +224,21 @@ def _ratios(coarse: Coarse, planned: Study, foretold: Foretold) -> dict[str, flo
     return found
 
 
-def _doubts(planned: Study, coarse: Coarse) -> tuple[str, ...]:
+def _doubts(planned: Study, coarse: Coarse, foretold: Foretold) -> tuple[str, ...]:
     """What a user should know of a plan that can be made."""
     found = []
+    many = replace(planned, scan=replace(planned.scan, flats=_MANY_FLATS))
+    share = 1 - (foretell(coarse, many).rms / foretold.rms) ** 2
+    if share > _TELLING_SHARE:
+        flats = int(np.ceil(planned.scan.flats * share / (1 - share) * (1 - _FINE_SHARE) / _FINE_SHARE))
+        found.append(
+            f"{100 * share:.0f} % of the error's square are rings of {planned.scan.flats} flats; "
+            f"{flats} of them (--flats) would leave {100 * _FINE_SHARE:g} %, and cost no dose"
+        )
     longest = float(coarse.paths[:2].sum(axis=0).max())
     mu = float(coarse.matter.attenuation_per_um(np.array(planned.scan.energies_eV))[:2].max())
     dimmest = planned.instrument.detected_photons * float(planned.scan.clock.light.min()) * np.exp(-longest * mu)
-    if dimmest < 30:
+    if dimmest < _FEW_PHOTONS:
         found.append(
             f"the dimmest rays hold {dimmest:.2g} detected photons: logarithms of so few are biased, which is not foretold; "
             "larger voxels need fewer views"

@@ -11,6 +11,7 @@ from phantom import InputError
 from ..coarse import Coarse
 from ..materials import matter_of, sample_edges
 from ..study import Study
+from ..trial import resolution_um
 from .design import Problem, optimal
 from .foretell import gains
 from .rays import camera_noise, interior
@@ -110,7 +111,7 @@ def scene_of(coarse: Coarse, study: Study) -> Scene:
     """What a study's sample and microscope mean for a design. Raises InputError where its spectra leave no energies to choose."""
     energies = allowed_energies(study)
     doses = coarse.doses_MGy(study, energies)
-    voxels = interior(coarse, study.scan.pixel_um, coarse.truth.resolution_um)
+    voxels = interior(coarse, study.scan.pixel_um, resolution_um(study))
     spread, _ = camera_noise(study.instrument, np.ones(1))
     photons = float((study.instrument.detected_photons * study.scan.clock.light).sum())
     path_um = float(voxels.rays.paths[:2].sum(axis=0).mean())

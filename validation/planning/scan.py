@@ -43,26 +43,36 @@ def scan_of(study: Study, energies_eV: Array, photons: Array, shortest_s: float)
     """The study with `photons` (energy,), incident, per pixel and projection, at `energies_eV`.
 
     The beam gives what the study's gives in its exposure. Where an exposure would be shorter than `shortest_s` a filter dims the
-    beam; where a pixel's well would overflow there are more views of less light. The gain follows the light.
+    beam; where a pixel's well would overflow there are more views and flats of less light. The gain follows the light.
     """
     scan, camera = study.scan, study.camera
     rate = study.beam.photons_per_pixel / scan.exposure_s
-    angles = scan.angles
+    angles, flats = scan.angles, scan.flats
     if camera.full_well_e:
         bright = study.instrument.brightest_photons / study.instrument.detected_photons
         electrons = photons.max() * camera.efficiency * camera.electrons_per_photon * bright
         times = math.ceil(electrons / (_WELL * camera.full_well_e))
-        angles, photons = (angles - 1) * times + 1, photons / times
+        angles, flats, photons = (angles - 1) * times + 1, flats * times, photons / times
     dimmed = max(1.0, shortest_s * rate / float(photons.min()))
     exposures = tuple(float(f"{second:.4g}") for second in photons / rate * dimmed)
     longest = max(exposures)
-    if longest > 1e5 or angles > 10000:
-        raise InputError(f"plan: exposures of {longest:.3g} s in {angles} views; allowed are 1e5 s and 10000; wish for less")
+    if longest > 1e5 or angles > 10000 or flats > 1000:
+        raise InputError(
+            f"plan: exposures of {longest:.3g} s in {angles} views and {flats} flats; allowed are 1e5 s, "
+            "10000 and 1000; wish for less"
+        )
     found = replace(
         study,
         beam=replace(study.beam, photons_per_pixel=rate / dimmed * longest),
         camera=replace(camera, gain_adu="auto"),
-        scan=replace(scan, energies_eV=tuple(map(float, energies_eV)), exposures_s=exposures, exposure_s=longest, angles=angles),
+        scan=replace(
+            scan,
+            energies_eV=tuple(map(float, energies_eV)),
+            exposures_s=exposures,
+            exposure_s=longest,
+            angles=angles,
+            flats=flats,
+        ),
         analysis=replace(study.analysis, background="linear"),
     )
     if found.instrument.detected_photons < 1:

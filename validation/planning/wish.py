@@ -30,6 +30,7 @@ class Wish:
     max_dose_MGy: float | None = None
     max_hours: float | None = None
     points: int | None = None
+    flats: int | None = None
     equal: bool = False
     criterion: Literal["c", "A", "D"] = "c"
     budget: Budget | None = None
@@ -59,6 +60,8 @@ class Wish:
             ("--voxel", self.voxel_um, 0.001, 10.0),
             ("--max-dose-MGy", self.max_dose_MGy, 1e-6, 1e9),
             ("--max-hours", self.max_hours, 1e-6, 1e5),
+            ("--flats", self.flats, 2, 1000),
+            ("--spacing", self.spacing_eV, 0.5, 20.0),
             ("--points", self.points, unknowns + 2, 30),
         ):
             if value is not None and not low <= value <= high:

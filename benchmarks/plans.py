@@ -1,7 +1,7 @@
 """What a plan gains: in theory, for a ray of one thickness, and in the full loop, by phase_rmse_interior.
 
-The ray: x = 0.5, free amounts, constant and slope, Poisson noise, 1, 5 and 15 um (parametric spectra). The loop: scans of the plan's
-energies, of 61 even points from 7100 to 7160 eV, and of a usual list of 11, with as many photons or as much dose.
+The ray: x = 0.5, free amounts, constant and slope, Poisson noise, 1, 5 and 15 um (parametric spectra). The loop: scans of the
+plan's energies, of 61 even points from 7100 to 7160 eV, and of a usual list of 11, with as many photons or as much dose.
 """
 
 import argparse
@@ -14,10 +14,9 @@ from instrument.xanes import parametric
 from validation.methods import parse_method
 from validation.planning import Wish, plan
 from validation.planning.design import optimal
-from validation.planning.plan import HAND_EV, UNIFORM_EV, Plan
+from validation.planning.plan import HAND_EV, UNIFORM_EV, equal_exposures_s, even_scan
 from validation.planning.practical import Limits, practical
 from validation.planning.problem import STEP_EV, Case, Scene
-from validation.planning.scan import dose_MGy
 from validation.planning.verify import quiet
 from validation.replicates.replicate import replicates
 from validation.study import Study, load_study
@@ -54,18 +53,6 @@ def ray(path_um: float, lowest_eV: float, budget: str) -> dict[str, float]:
     return out
 
 
-def other_scan(found: Plan, energies: np.ndarray, budget: str) -> Study:
-    """The plan's scan with other energies, one exposure for all, as many photons or as much dose."""
-    planned = found.study
-    photons = planned.beam.photons_per_pixel * float(planned.scan.clock.light.sum())
-    scan = replace(planned.scan, energies_eV=tuple(map(float, energies)), exposures_s=())
-    other = replace(planned, scan=scan, beam=replace(planned.beam, photons_per_pixel=photons / len(energies)))
-    if budget == "photons":
-        return other
-    ratio = dose_MGy(found.coarse, planned) / dose_MGy(found.coarse, other)
-    return replace(other, beam=replace(other.beam, photons_per_pixel=other.beam.photons_per_pixel * ratio))
-
-
 def rmse(study: Study, seeds: int, threads: int) -> float:
     """phase_rmse_interior over seeds, of noise alone."""
     found = [
@@ -80,10 +67,13 @@ def loop(name: str, changes: dict[str, object], wish: Wish, seeds: int, threads:
     found = plan(load_study(name, changes), wish)
     own = rmse(found.study, seeds, threads)
     print(f"\n{name} {changes or ''}, {wish.spared} spared, x of {', '.join(map(str, wish.fractions))}")
+    print("| other energies | equal | mean square error over the plan's, foretold | found |")
     print(f"plan: foretold {found.foretold.rms:.4f}, found {own:.4f}; loss {100 * found.loss:.1f} %, gap {found.bound.gap:.0e}")
     for label, energies in LISTS.items():
+        exposures = equal_exposures_s(found.coarse, found.study, energies)
         for budget in ("photons", "dose"):
-            ratio = (rmse(other_scan(found, energies, budget), seeds, threads) / own) ** 2
+            other = even_scan(found.study, energies, exposures[budget])
+            ratio = (rmse(other, seeds, threads) / own) ** 2
             foretold = found.ratios[f"{label}_equal_{budget}"]
             print(f"| {label} | {budget} | {foretold:.2f} | {ratio:.2f} |", flush=True)
 

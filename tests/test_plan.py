@@ -229,10 +229,8 @@ def test_scan_and_charge(usual):
     swept = motion(fast)
     assert swept.front_um == pytest.approx(0.5 * fast.hours * max(fast.coarse.diameters_um) / 6, rel=0.05)
     assert "stands still" in swept.sentence
-    slow = motion(plan(load_study("tiny", moving | {"scan.energy_change_s": 100.0, "scan.flat_move_s": 30.0}), Wish(sigma=0.03)))
-    assert slow.front_um > swept.front_um
-    assert "blurred" in slow.sentence
-    assert "no tomography" in replace(slow, front_um=1.0).sentence
+    assert "blurred" in replace(swept, front_um=0.2).sentence
+    assert "no tomography" in replace(swept, front_um=1.0).sentence
 
 
 def test_what_else_moves_x(usual):

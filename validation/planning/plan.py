@@ -205,22 +205,39 @@ def _robust_ratios(problem: Problem, scaled: Scaled) -> dict[str, float | None]:
     return found
 
 
+def even_scan(planned: Study, energies_eV: Array, exposure_s: float) -> Study:
+    """The plan's scan at other energies, one exposure for all, in the plan's beam."""
+    rate = planned.beam.photons_per_pixel / planned.scan.exposure_s
+    scan = replace(planned.scan, energies_eV=tuple(map(float, energies_eV)), exposures_s=(), exposure_s=exposure_s)
+    return replace(planned, scan=scan, beam=replace(planned.beam, photons_per_pixel=rate * exposure_s))
+
+
+def equal_exposures_s(coarse: Coarse, planned: Study, energies_eV: Array) -> dict[str, float]:
+    """Exposure at each of other energies with which they take as many photons, dose or time as the plan; 0 where none is left."""
+    total_s = float(planned.scan.frame_exposures_s.sum())
+    second = even_scan(planned, energies_eV, 1.0)
+    idle = hours(even_scan(planned, energies_eV, 1e-9))
+    return {
+        "photons": total_s / len(energies_eV),
+        "dose": dose_MGy(coarse, planned) / dose_MGy(coarse, second),
+        "time": max(0.0, (hours(planned) - idle) / (hours(second) - idle)),
+    }
+
+
 def _ratios(coarse: Coarse, planned: Study, foretold: Foretold) -> dict[str, float | None]:
-    """Mean square error of other energies' scans over the plan's, at equal photons and at equal dose."""
+    """Mean square error of other energies' scans over the plan's, at equal photons, dose and time; None where they cannot be."""
     found: dict[str, float | None] = {}
-    photons = planned.beam.photons_per_pixel * float(planned.scan.clock.light.sum())
-    dose = dose_MGy(coarse, planned)
     for name, energies in (("uniform", UNIFORM_EV), ("hand", HAND_EV)):
-        scan = replace(planned.scan, energies_eV=tuple(map(float, energies)), exposures_s=())
-        other = replace(planned, scan=scan, beam=replace(planned.beam, photons_per_pixel=photons / len(energies)))
         try:
-            check_physics(other)
+            check_physics(even_scan(planned, energies, planned.scan.exposure_s))
         except InputError:  # a spectrum that does not reach so far
-            found |= {f"{name}_equal_photons": None, f"{name}_equal_dose": None}
+            found |= {f"{name}_equal_{budget}": None for budget in ("photons", "dose", "time")}
             continue
-        found[f"{name}_equal_photons"] = (foretell(coarse, other).rms / foretold.rms) ** 2
-        scaled = replace(other.beam, photons_per_pixel=other.beam.photons_per_pixel * dose / dose_MGy(coarse, other))
-        found[f"{name}_equal_dose"] = (foretell(coarse, replace(other, beam=scaled)).rms / foretold.rms) ** 2
+        for budget, exposure_s in equal_exposures_s(coarse, planned, energies).items():
+            ratio = None
+            if exposure_s * planned.instrument.detected_photons / planned.scan.exposure_s >= 1:
+                ratio = (foretell(coarse, even_scan(planned, energies, exposure_s)).rms / foretold.rms) ** 2
+            found[f"{name}_equal_{budget}"] = ratio
     return found
 
 

@@ -45,8 +45,10 @@ def plan_json(
         "losses": plan.losses,
         "variance_ratio_equal_photons": ratios["uniform_equal_photons"],
         "variance_ratio_equal_dose": ratios["uniform_equal_dose"],
+        "variance_ratio_equal_time": ratios["uniform_equal_time"],
         "variance_ratio_hand_equal_photons": ratios["hand_equal_photons"],
         "variance_ratio_hand_equal_dose": ratios["hand_equal_dose"],
+        "variance_ratio_hand_equal_time": ratios["hand_equal_time"],
         "robust_ratio_uniform": ratios["robust_uniform"],
         "robust_ratio_hand": ratios["robust_hand"],
         "condition_number": plan.condition_number,
@@ -143,13 +145,15 @@ def _compared(plan: Plan) -> str:
     ratios = plan.ratios
     parts = []
     for name, words in (("uniform", "61 even points from 7100 to 7160 eV"), ("hand", "a usual list of 11 energies")):
-        photons, dose, worst = (ratios[key] for key in (f"{name}_equal_photons", f"{name}_equal_dose", f"robust_{name}"))
+        photons, dose, time = (ratios[f"{name}_equal_{budget}"] for budget in ("photons", "dose", "time"))
+        worst = ratios[f"robust_{name}"]
         if photons is not None and dose is not None:
+            slow = "cannot be taken in equal time" if time is None else f"{time:.2f} in equal time"
             robust = "" if worst is None else f", {worst:.2f} in the worst case of the design at equal {plan.wish.spared}"
-            parts.append(f"{words}: {dose:.2f} times at equal dose, {photons:.2f} at equal photons{robust}")
+            parts.append(f"{words}: {dose:.2f} times at equal dose, {photons:.2f} at equal photons, {slow}{robust}")
     if not parts:
         return f"The spectra do not reach the lists that plans are compared with, and leave no more than {EDGE_EV:g} eV to say."
-    return f"Variance of x against the plan's, {'; '.join(parts)}."
+    return f"Mean square error of x against the plan's, {'; '.join(parts)}."
 
 
 def _verified(plan: Plan, verified: "Verified") -> str:
@@ -157,8 +161,8 @@ def _verified(plan: Plan, verified: "Verified") -> str:
     text = (
         f"Run with {verified.seeds} seeds, with the effects that are foretold alone: rms error of x "
         f"{alone['phase_rmse_interior'].mean:.3g} (foretold {plan.foretold.rms:.3g}), {alone['dose_MGy'].mean:.3g} MGy, "
-        f"{alone['scan_time_s'].mean / 3600:.3g} h, bulk fraction off by {verified.bulk_rms:.2g} rms "
-        f"(foretold {plan.bulk_sigma:.2g})."
+        f"{alone['scan_time_s'].mean / 3600:.3g} h, bulk fraction off by {verified.bulk_rms:.2g} rms, blur included "
+        f"(noise: {plan.bulk_sigma:.2g})."
     )
     if not verified.others:
         return f"{text} The study has no other effects."

@@ -130,7 +130,7 @@ def plan(study: Study, wish: Wish | None = None, before: Before | None = None) -
         _ratios(coarse, planned, foretold) | _robust_ratios(problem, scaled),
         factor,
         before,
-        (*remarks, *_doubts(planned, coarse, foretold)),
+        (*remarks, *_doubts(scaled, factor, foretold)),
     )
 
 
@@ -146,6 +146,9 @@ def _suited(study: Study) -> tuple[Study, tuple[str, ...]]:
             f"{settings.constraint}, which may do better: run the plan with it",
         )
         settings = replace(settings, method="image", engine="fbp", constraint="free", weights="energy")
+    if not study.beam.shot_noise:
+        remarks = (*remarks, "the study has no photon noise, the plan has")
+        study = replace(study, beam=replace(study.beam, shot_noise=True))
     background = () if settings.background == "linear" else ("the analysis fits a sloping background, as the plan assumes",)
     return replace(study, analysis=settings), (*remarks, *background)
 
@@ -241,9 +244,14 @@ def _ratios(coarse: Coarse, planned: Study, foretold: Foretold) -> dict[str, flo
     return found
 
 
-def _doubts(planned: Study, coarse: Coarse, foretold: Foretold) -> tuple[str, ...]:
+def _doubts(scaled: Scaled, factor: float, foretold: Foretold) -> tuple[str, ...]:
     """What a user should know of a plan that can be made."""
+    coarse, planned = scaled.coarse, scaled.at(factor)
     found = []
+    survivable = planned.verdict.survivable_MGy
+    if dose_MGy(coarse, planned) > survivable:
+        possible = scaled.within(survivable, foretold.rms, factor)
+        found.append(f"the {survivable:g} MGy taken as survivable (guess) allow {possible}")
     many = replace(planned, scan=replace(planned.scan, flats=_MANY_FLATS))
     share = 1 - (foretell(coarse, many).rms / foretold.rms) ** 2
     if share > _TELLING_SHARE:

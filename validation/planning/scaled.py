@@ -92,16 +92,24 @@ class Scaled:
     def _refusal(self, limit: _Limit, sigma: float, needed: float) -> str:
         """What would be possible."""
         takes = f"{self.dose(needed):.3g} MGy" if "dose" in limit.option else f"{hours(self.at(needed)):.3g} h"
-        voxel_um = self.base.scan.pixel_um
-        text = (
-            f"--sigma: {sigma:.3g} in voxels of {1000 * voxel_um:.0f} nm takes {takes}, found {limit.option} {limit.value:.3g}; "
-            f"that allows a sigma of {self.error(limit.factor):.2g}"
+        return (
+            f"--sigma: {sigma:.3g} in voxels of {1000 * self.base.scan.pixel_um:.0f} nm takes {takes}, found {limit.option} "
+            f"{limit.value:.3g}; that allows {self._possible(limit, sigma, needed)}"
         )
+
+    def within(self, dose_MGy: float, sigma: float, needed: float) -> str:
+        """What a dose would allow instead of a factor `needed`."""
+        lower = replace(self, wish=replace(self.wish, max_dose_MGy=dose_MGy, max_hours=None))
+        return lower._possible(lower.allowed[0], sigma, needed)
+
+    def _possible(self, limit: _Limit, sigma: float, needed: float) -> str:
+        """The sigma that a limit leaves, and the voxel with which the wanted one can be had."""
+        text = f"a sigma of {self.error(limit.factor):.2g}"
         # Noise goes with the voxel's size to the power -2 at equal light.
-        wide = voxel_um * (needed / limit.factor) ** 0.25
+        wide = self.base.scan.pixel_um * (needed / limit.factor) ** 0.25
         for _ in range(_TRIES):
             if wide > diameter_um(self.coarse) / _FEWEST_VOXELS:
-                return text
+                break
             larger = self.with_voxel(wide)
             factor = next(other.factor for other in larger.allowed if other.option == limit.option)
             reached = larger.error(factor)

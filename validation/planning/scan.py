@@ -35,7 +35,7 @@ def with_voxel(study: Study, voxel_um: float) -> Study:
 def views_for(study: Study, diameter_um: float) -> int:
     """Views over half a turn that show two voxels in a sample of that diameter, pi D / (2 voxel) (Crowther et al., 1970)."""
     scan = study.scan
-    part = min((scan.last_angle_deg - scan.first_angle_deg) / 180, 1.0)
+    part = (scan.last_angle_deg - scan.first_angle_deg) / 180
     return max(_FEWEST_VIEWS, 1 + math.ceil(part * np.pi * diameter_um / (2 * scan.pixel_um)))
 
 

@@ -3,8 +3,9 @@
 import html
 
 import numpy as np
-from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from ..planning.operando import Motion
 from ..planning.plan import Plan
@@ -55,7 +56,7 @@ def tradeoff_figure(plan: Plan, curves: tuple[Curve, ...]) -> Figure:
     by_dose, by_hours = figure.subplots(1, 2, sharey=True)
     shades = ("#440154", "#21918c", "#5ec962", "#b5b000")
     for curve, colour in zip(curves, shades, strict=False):
-        label = f"{1000 * curve.voxel_um:.0f} nm, {curve.angles} views"
+        label = f"{1000 * curve.voxel_um:.0f} nm, {curve.angles} views or more"
         by_dose.loglog(curve.dose_MGy, curve.error, "-o", color=colour, ms=3, lw=1.4, label=label)
         by_hours.loglog(curve.hours, curve.error, "-o", color=colour, ms=3, lw=1.4, label=label)
     limit = plan.study.verdict.survivable_MGy
@@ -63,19 +64,21 @@ def tradeoff_figure(plan: Plan, curves: tuple[Curve, ...]) -> Figure:
     for axis, x in ((by_dose, plan.dose_MGy), (by_hours, plan.hours)):
         axis.plot([x], [plan.foretold.rms], "*", color="k", ms=11, label="the plan")
         axis.tick_params(labelsize=8)
-        axis.grid(alpha=0.25, which="both", lw=0.5)
+        axis.grid(alpha=0.3, lw=0.5)
     by_dose.set_xlabel("dose, mean over the particle (MGy)", fontsize=_POINTS)
     by_hours.set_xlabel("duration of the scan (h)", fontsize=_POINTS)
     by_dose.set_ylabel("rms error of x in a voxel, by noise", fontsize=_POINTS)
-    _plain(by_dose)
+    for part in (by_dose.xaxis, by_hours.xaxis, by_dose.yaxis):
+        _plain(part)
     by_dose.legend(fontsize=8)
     return figure
 
 
-def _plain(axis: Axes) -> None:
-    """Numbers of the error as a person writes them."""
-    axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axis.yaxis.set_minor_formatter(lambda value, _: "")
+def _plain(axis: Axis) -> None:
+    """Ticks at 1, 2 and 5, as a person writes them."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_locator(NullLocator())
 
 
 def render(plan: Plan, motion: Motion, curves: tuple[Curve, ...], told: list[str]) -> str:

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from instrument.optics import point_width_um
 from phantom import InputError
 
@@ -17,7 +15,7 @@ FACTORS = (0.1, 0.32, 1.0, 3.2, 10.0)  # of the plan's photons per area
 
 @dataclass(frozen=True)
 class Curve:
-    """Rms error of x by noise in a voxel against dose and duration, each (point,)."""
+    """Rms error of x by noise in a voxel against dose and duration, each (point,); `angles` are the fewest views of them."""
 
     voxel_um: float
     angles: int
@@ -42,5 +40,5 @@ def curves(plan: Plan) -> tuple[Curve, ...]:
             rows.append((foretell(plan.coarse, study).rms, dose_MGy(plan.coarse, study), hours(study), study.scan.angles))
         if rows:
             error, dose, time, angles = zip(*rows, strict=True)
-            found.append(Curve(voxel_um, int(np.median(angles)), error, dose, time))
+            found.append(Curve(voxel_um, min(angles), error, dose, time))
     return tuple(found)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.reconstruct.coverage import unseen
 from instrument.optics import point_width_um
 from phantom import InputError
 
@@ -247,6 +248,7 @@ def _ratios(coarse: Coarse, planned: Study, foretold: Foretold) -> dict[str, flo
 def _doubts(scaled: Scaled, factor: float, foretold: Foretold) -> tuple[str, ...]:
     """What a user should know of a plan that can be made."""
     coarse, planned = scaled.coarse, scaled.at(factor)
+    scan = planned.scan
     found = []
     survivable = planned.verdict.survivable_MGy
     if dose_MGy(coarse, planned) > survivable:
@@ -268,4 +270,8 @@ def _doubts(scaled: Scaled, factor: float, foretold: Foretold) -> tuple[str, ...
             f"the dimmest rays hold {dimmest:.2g} detected photons: logarithms of so few are biased, which is not foretold; "
             "larger voxels need fewer views"
         )
+    found += [
+        line.partition("; the streaks")[0] + "; its streaks are not foretold"
+        for line in unseen(scan.angles_rad, scan.columns, scan.pixel_um)
+    ]
     return tuple(found)

@@ -59,7 +59,7 @@ def scan_of(study: Study, energies_eV: Array, photons: Array, shortest_s: float)
     if longest > 1e5 or angles > 10000 or flats > 1000:
         raise InputError(
             f"plan: exposures of {longest:.3g} s in {angles} views and {flats} flats; allowed are 1e5 s, "
-            "10000 and 1000; wish for less"
+            "10000 and 1000; wish for a larger sigma, or for brighter light"
         )
     found = replace(
         study,

@@ -11,6 +11,7 @@ import pytest
 from analysis.choices import Analysis
 from phantom import InputError
 from validation import Wish, analyze, load_study, plan, score, simulate
+from validation.arguments import THIRD
 from validation.cli import main
 from validation.coarse import coarse_of
 from validation.planning import before, curves, motion, nuisances, sentences
@@ -19,6 +20,7 @@ from validation.planning.foretell import foretell
 from validation.planning.nuisances import sigma_with_third
 from validation.planning.scaled import solved
 from validation.planning.scan import dose_MGy
+from validation.planning.third_phase import LIBRARY
 from validation.planning.verify import quiet, verify
 from validation.study import STUDIES
 
@@ -171,7 +173,7 @@ def test_larger_voxels_need_less_dose(usual):
     assert wide.dose_MGy < 0.5 * usual.dose_MGy
 
 
-@pytest.mark.parametrize("criterion", ["A", "D"])
+@pytest.mark.parametrize("criterion", ["A", pytest.param("D", marks=pytest.mark.slow)])
 def test_other_criteria(criterion):
     found = plan(load_study("tiny"), Wish(sigma=0.05, criterion=criterion))
     assert found.bound.gap < 1e-4
@@ -183,6 +185,10 @@ def test_a_third_phase_asks_for_energies_that_tell_it(usual):
     assert len(found.study.scan.energies_eV) == 7
     assert sigma_with_third(found, "hematite") < 0.5 * sigma_with_third(usual, "hematite")
     assert sum("parametric guess" in one.name for one in nuisances(found)) == 1
+
+
+def test_the_help_names_the_library():
+    assert all(name in THIRD for name in LIBRARY)
 
 
 def test_a_dim_beam_is_filtered_and_a_full_well_splits_views():

@@ -18,7 +18,7 @@ from .bulk import bulk_sigma
 from .design import Design, Problem, optimal
 from .foretell import Foretold, foretell
 from .practical import Limits, Practical, condition_number, practical
-from .problem import robust_cases, scene_of, third_phase
+from .problem import Scene, robust_cases, scene_of, third_phase
 from .scaled import Scaled
 from .scan import diameter_um, dose_MGy, hours, views_for, with_voxel
 from .wish import UNKNOWNS, Wish
@@ -107,13 +107,10 @@ def plan(study: Study, wish: Wish | None = None, before: Before | None = None) -
     base = _in_voxels(suited, coarse, wish.voxel_um or study.scan.pixel_um, wish.flats)
     asked = wish if before is None else before.left(wish, base)
     scene = scene_of(coarse, base)
-    third = None if wish.third is None else third_phase(wish.third)
-    cases = robust_cases(scene.path_um, asked.fractions)
-    problem = scene.problem(cases, "dose" if wish.spared == "dose" else "photons", wish.criterion, third)
-    bound = optimal(problem)
-    chosen, losses = _practical(problem, scene.energies_eV, scene.price_of(wish.spared), wish.limits, bound.shares)
-    scaled = Scaled(base, coarse, scene, chosen, asked)
-    factor = scaled.wanted(coarse.dose_MGy)
+    scaled, problem, bound, factor = _settled(base, coarse, scene, asked)
+    if wish.third is not None:  # what is known beforehand counts the less, the more photons there are
+        scene = replace(scene, photons=scene.photons * factor)
+        scaled, problem, bound, factor = _settled(base, coarse, scene, asked)
     planned = scaled.at(factor)
     planned = replace(planned, name=f"plan-{study.name}", description=f"a plan for {study.name}: {study.description}")
     foretold = foretell(coarse, planned)
@@ -127,12 +124,29 @@ def plan(study: Study, wish: Wish | None = None, before: Before | None = None) -
         bulk_sigma(coarse, planned, foretold),
         dose_MGy(coarse, planned),
         hours(planned),
-        losses,
+        _losses(problem, bound, scaled),
         _ratios(coarse, planned, foretold) | _robust_ratios(problem, scaled),
         factor,
         before,
         (*remarks, *_doubts(scaled, factor, foretold)),
     )
+
+
+def _settled(base: Study, coarse: Coarse, scene: Scene, wish: Wish) -> tuple[Scaled, Problem, Design, float]:
+    """The practical design, its problem and bound, and the factor of photons that the wish asks for."""
+    third = None if wish.third is None else third_phase(wish.third)
+    cases = robust_cases(scene.path_um, wish.fractions)
+    problem = scene.problem(cases, "dose" if wish.spared == "dose" else "photons", wish.criterion, third)
+    bound = optimal(problem)
+    limits = wish.limits
+    chosen = practical(problem, scene.energies_eV, scene.price_of(wish.spared), limits, bound.shares)
+    if chosen is None:
+        raise InputError(
+            f"plan: no {limits.points} energies {limits.spacing_eV:g} eV apart give a fit whose condition number is below "
+            f"{limits.condition:g}; allowed are fewer --points, or more phase fractions"
+        )
+    scaled = Scaled(base, coarse, scene, chosen, wish)
+    return scaled, problem, bound, scaled.wanted(coarse.dose_MGy)
 
 
 def _suited(study: Study) -> tuple[Study, tuple[str, ...]]:
@@ -167,22 +181,14 @@ def _in_voxels(study: Study, coarse: Coarse, voxel_um: float, flats: int | None)
     return replace(base, scan=replace(base.scan, angles=angles, flats=flats or base.scan.flats))
 
 
-def _practical(
-    problem: Problem, energies_eV: Array, price: Array, limits: Limits, begin: Array
-) -> tuple[Practical, dict[str, float]]:
-    """The practical design, and what each limit costs."""
-    found = practical(problem, energies_eV, price, limits, begin)
-    if found is None:
-        raise InputError(
-            f"plan: no {limits.points} energies {limits.spacing_eV:g} eV apart give a fit whose condition number is below "
-            f"{limits.condition:g}; allowed are fewer --points, or more phase fractions"
-        )
-    # A search may end beside the best: with fewer limits a design is at least as good as with all.
-    losses = {}
-    for name, free in _freed(limits):
-        other = practical(problem, energies_eV, price, free, begin, found.numbers)
-        losses[name] = max(0.0, found.cost / other.cost - 1) if other else 0.0
-    return found, losses
+def _losses(problem: Problem, bound: Design, scaled: Scaled) -> dict[str, float]:
+    """What each limit of the practical design costs; a search may end beside the best, but with fewer limits none is worse."""
+    energies, price = scaled.scene.energies_eV, scaled.scene.price_of(scaled.wish.spared)
+    found = {}
+    for name, free in _freed(scaled.wish.limits):
+        other = practical(problem, energies, price, free, bound.shares, scaled.chosen.numbers)
+        found[name] = max(0.0, scaled.chosen.cost / other.cost - 1) if other else 0.0
+    return found
 
 
 def _freed(limits: Limits) -> list[tuple[str, Limits]]:

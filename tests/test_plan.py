@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from plans import PATHS_UM, ray, rmse
 
 from analysis.choices import Analysis
 from phantom import InputError
@@ -18,8 +19,9 @@ from validation.planning import before, curves, motion, nuisances, sentences
 from validation.planning.bulk import bulk_sigma
 from validation.planning.foretell import foretell
 from validation.planning.nuisances import sigma_with_third
-from validation.planning.scaled import solved
+from validation.planning.plan import HAND_EV, UNIFORM_EV, equal_exposures_s, even_scan
 from validation.planning.scan import dose_MGy
+from validation.planning.solving import OutOfReach, TooBright, TooDim, solved
 from validation.planning.third_phase import LIBRARY
 from validation.planning.verify import quiet, verify
 from validation.study import STUDIES
@@ -183,6 +185,7 @@ def test_other_criteria(criterion):
 def test_a_third_phase_asks_for_energies_that_tell_it(usual):
     found = plan(load_study("tiny"), Wish(sigma=0.05, third="hematite=0.3"))
     assert len(found.study.scan.energies_eV) == 7
+    assert "as a third standard" in " ".join(sentences(found, motion(found), nuisances(found), None))
     assert sigma_with_third(found, "hematite") < 0.5 * sigma_with_third(usual, "hematite")
     assert sum("parametric guess" in one.name for one in nuisances(found)) == 1
 
@@ -191,10 +194,43 @@ def test_the_help_names_the_library():
     assert all(name in THIRD for name in LIBRARY)
 
 
-def test_a_dim_beam_is_filtered_and_a_full_well_splits_views():
+def test_solving_from_below():
+    """A crossing, from below the first one, whatever comes after; and where nothing can be taken."""
+
+    def value(factor):
+        if factor > 100:
+            raise TooBright("bright")
+        if factor < 0.01:
+            raise TooDim("dim")
+        return factor if factor < 5 else 0.5 * factor
+
+    for start in (0.02, 1.0, 30.0, 1000.0):
+        assert value(solved(value, 3.0, start)) == pytest.approx(3, rel=1e-3)
+        assert value(solved(value, 20.0, start)) == pytest.approx(20, rel=1e-3)
+        with pytest.raises(OutOfReach) as end:
+            solved(value, 80.0, start)
+        assert end.value.bright
+        assert end.value.factor == pytest.approx(100, rel=1e-3)
+        with pytest.raises(OutOfReach) as end:
+            solved(value, 0.001, start)
+        assert not end.value.bright
+    assert solved(value, 3.0, 1.0) == pytest.approx(3, rel=1e-3)
+
+
+def test_a_beam_that_decays_ends_what_can_be():
+    """Full wells split views and flats until the ring is empty: more light is then less."""
+    study = load_study("default", {"presets": ["x8c"]})
+    assert plan(study, Wish(sigma=0.11, flats=200)).sigma == pytest.approx(0.11, rel=2e-3)
+    with pytest.raises(InputError, match=r"ends at a sigma of 0\.10"):
+        plan(study, Wish(sigma=0.1, flats=200))
+
+
+def test_a_dim_beam_is_filtered_and_a_full_well_splits_views(usual):
     bright = {"beam.photons_per_pixel": 1e8}
     found = plan(load_study("tiny", bright), Wish(sigma=0.1))
     assert min(found.study.scan.exposures_s) == pytest.approx(0.02, rel=1e-3)
+    assert found.filter_transmission < 0.1
+    assert "by a filter" in sentences(found, motion(found), nuisances(found), None)[0]
     assert found.sigma == pytest.approx(0.1, rel=2e-3)
     shallow = load_study("tiny", {"camera.full_well_e": 2e4, "camera.electrons_per_photon": 10.0})
     split = plan(shallow, Wish(sigma=0.05))
@@ -202,6 +238,7 @@ def test_a_dim_beam_is_filtered_and_a_full_well_splits_views():
     electrons = split.study.instrument.detected_photons * 10
     assert electrons <= 2e4
     assert split.sigma == pytest.approx(0.05, rel=2e-3)
+    assert usual.filter_transmission == pytest.approx(1, rel=1e-3)
 
 
 def test_after_a_first_map(tmp_path):
@@ -216,6 +253,13 @@ def test_after_a_first_map(tmp_path):
     # Two independent maps, averaged by their variances.
     expected = fresh.dose_MGy * (1 - (0.05 / first.sigma) ** 2)
     assert more.dose_MGy == pytest.approx(expected, rel=0.1)
+    told = sentences(more, motion(more), nuisances(more), None)
+    assert f"with the map before {more.dose_MGy + first.dose_MGy:.3g} MGy" in " ".join(told)
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "first" / "result.h5").rename(tmp_path / "alone" / "result.h5")
+    alone = before(tmp_path / "alone" / "result.h5")
+    assert alone.dose_MGy is None
+    assert plan(load_study("tiny"), Wish(), alone).dose_MGy == pytest.approx(scores["dose_MGy"], rel=0.1)
     with pytest.raises(InputError, match="nothing is left"):
         plan(load_study("tiny"), Wish(sigma=0.2), first)
     with pytest.raises(InputError, match="the map before took"):
@@ -309,7 +353,11 @@ def bad(arguments, capsys):
         (["tiny", "--voxel", "0.005"], "a third of what the optics resolve"),
         (["tiny", "--voxel", "3"], "an eighth of the sample's width"),
         (["tiny", "--points", "4"], "allowed is 6, two more than the 4 unknowns,"),
-        (["tiny", "--points", "30", "--spacing", "10"], "fewer --points"),
+        (["tiny", "--points", "30", "--spacing", "10"], "fewer --points or a smaller --spacing"),
+        (["tiny", "--points", "6", "--spacing", "20", "--equal"], "allowed are a smaller --spacing"),
+        (["tiny", "--sigma", "0.001"], "ends at a sigma of"),
+        (["tiny", "--max-dose-MGy", "1e-5"], "a detected photon per pixel and projection takes"),
+        (["tiny", "--set", "scan.last_angle_deg=-10"], "allowed are 90 or more"),
         (["tiny", "--third", "rust"], "allowed are hematite"),
         (["tiny", "--third", "hematite=2"], "allowed is above 0"),
         (["tiny", "--fractions", "0,2"], "allowed are phase fractions"),
@@ -354,3 +402,24 @@ def test_the_plan_for_fxi():
     assert checked.alone["scan_time_s"].mean / 3600 == pytest.approx(found.hours, rel=0.1)
     assert checked.added > 0
     assert "add" in " ".join(sentences(found, motion(found), nuisances(found), checked))
+
+
+@pytest.mark.parametrize("path_um", PATHS_UM)
+def test_what_good_energies_gain(path_um):
+    """Against 61 even points and a usual list, for one ray at x = 0.5."""
+    photons, dose = (ray(path_um, 7100.0, budget) for budget in ("photons", "dose"))
+    assert photons["bound, uniform"] >= 3.3
+    assert dose["bound, uniform"] >= 2.9
+    assert dose["practical, uniform"] >= 2.2
+    assert dose["practical, hand"] >= 1.7
+    assert max(photons["gap"], dose["gap"]) < 1e-4
+
+
+@pytest.mark.slow
+def test_what_good_energies_gain_in_the_loop():
+    study = load_study("solid-solution", SMALL | {"front.fraction": 0.5})
+    found = plan(study, Wish(sigma=0.03, fractions=(0.5,)))
+    own = rmse(found.study, 2, 2)
+    for energies, least in ((UNIFORM_EV, 2.2), (HAND_EV, 1.7)):
+        other = even_scan(found.study, energies, equal_exposures_s(found.coarse, found.study, energies)["dose"])
+        assert (rmse(other, 2, 2) / own) ** 2 >= least

@@ -70,7 +70,7 @@ def tradeoff_figure(plan: Plan, curves: tuple[Curve, ...]) -> Figure:
     by_dose.set_ylabel("rms error of x in a voxel, by noise", fontsize=_POINTS)
     for part in (by_dose.xaxis, by_hours.xaxis, by_dose.yaxis):
         _plain(part)
-    by_dose.legend(fontsize=8)
+    by_dose.legend(fontsize=8, loc="lower left")
     return figure
 
 
@@ -88,8 +88,7 @@ def render(plan: Plan, motion: Motion, curves: tuple[Curve, ...], told: list[str
         ("rms error of x by noise", f"{plan.sigma:.3g}"),
         ("voxel", f"{1000 * scan.pixel_um:.0f} nm"),
         ("dose, mean over the particle", f"{plan.dose_MGy:.3g} MGy"),
-        ("duration", f"{plan.hours:.2g} h"),
-        ("views at each energy", f"{scan.angles}"),
+        ("duration", f"{plan.hours:.2g} h" if plan.hours >= 1 else f"{60 * plan.hours:.2g} min"),
         ("fastest charge that stands still", f"{motion.c_rate_per_h:.2g} /h"),
     ]
     cards = "".join(f"<div><b>{html.escape(value)}</b><span>{html.escape(name)}</span></div>" for name, value in facts)

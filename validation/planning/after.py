@@ -18,6 +18,7 @@ from ..scores.compared import interior
 from ..scores.grids import average_onto
 from ..study import Study
 from ..trial import resolution_um
+from .scan import dose_MGy
 from .wish import Wish
 
 Array = NDArray[np.float64]
@@ -54,11 +55,11 @@ class Before:
                     f"--sigma {sigma:g}; nothing is left to do; allowed is less"
                 )
             sigma = float((sigma**-2 - known**-2) ** -0.5)
-        dose_MGy = _rest("--max-dose-MGy", wish.max_dose_MGy, self.dose_MGy)
+        dose = _rest("--max-dose-MGy", wish.max_dose_MGy, self.dose_MGy)
         hours = _rest("--max-hours", wish.max_hours, self.hours)
         x = self.map.phase_fraction[self.map.iron >= 0.5]
         fractions = tuple(sorted({round(float(value), 2) for value in np.quantile(x, _QUANTILES)}))
-        return replace(wish, sigma=sigma, fractions=fractions, max_dose_MGy=dose_MGy, max_hours=hours)
+        return replace(wish, sigma=sigma, fractions=fractions, max_dose_MGy=dose, max_hours=hours)
 
     def coarse(self, study: Study) -> Coarse:
         """The map as a sample, seen from a few views."""
@@ -73,8 +74,8 @@ class Before:
         seen = replace(truth, resolution_um=resolution_um(study))
         volume = float(truth.iron.sum(dtype=float)) * pitch**3
         diameter = float((6 / np.pi * volume) ** (1 / 3))
-        dose = 0.0 if self.dose_MGy is None else self.dose_MGy
-        return Coarse(study, paths, angles, pitch, corner, seen, (), dose, 1, 1, (diameter,), count * pitch)
+        found = Coarse(study, paths, angles, pitch, corner, seen, (), 0.0, 1, 1, (diameter,), count * pitch)
+        return replace(found, dose_MGy=dose_MGy(found, study))
 
 
 def _rest(option: str, limit: float | None, spent: float | None) -> float | None:

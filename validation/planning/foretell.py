@@ -21,20 +21,23 @@ Array = NDArray[np.float64]
 
 _LAGS = 8
 _NODES = 12
-_GAIN_COLUMNS = 256  # a voxel's noise comes from rays nearby
+_GAIN_COLUMNS = 128  # a voxel's noise comes from rays nearby
+_GAIN_VIEWS = 256  # more of them divide their own noise, and rings no more
 
 
 @dataclass(frozen=True)
 class Foretold:
     """What noise alone does to a voxel of the interior: `rms` error of x, in core and shell, and `sigma` of x, linear.
 
-    `covariance` (voxel, species, species) is that of the amounts. `lever` (species, energy) is the fit's estimator.
+    `rings` is the share of its square that all views have in common, by flats and darks. `covariance` (voxel, species, species)
+    is that of the amounts, `lever` (species, energy) the fit's estimator.
     """
 
     rms: float
     rms_lfp: float
     rms_fp: float
     sigma: float
+    rings: float
     covariance: Array
     lever: Array
     voxels: Voxels
@@ -59,19 +62,20 @@ def foretell(coarse: Coarse, study: Study, third_per_um: Array | None = None) ->
     whole = noise_of(field(coarse, study), matter, study, angles)
     lever = estimator(design, 1 / (whole.photon + whole.white).mean(axis=(1, 2)))[:2]
     noise = noise_of(voxels.rays, matter, study, angles)
-    covariance = _covariance(coarse, study, design, lever, noise, voxels.radius_um, own_rays)
+    own, together = _covariances(coarse, study, design, lever, noise, voxels.radius_um, own_rays)
     films = standards_variance(study, standards[:2])
-    covariance += np.einsum("se,te,kn,ke->nst", lever, lever, voxels.amounts**2, films, optimize=True)
+    covariance = own + together + np.einsum("se,te,kn,ke->nst", lever, lever, voxels.amounts**2, films, optimize=True)
     errors = ratio_error2(voxels.amounts, covariance)
     core = voxels.fraction < 0.5
     iron = voxels.amounts.sum(axis=0)
     gradient = np.stack([-voxels.fraction, 1 - voxels.fraction]) / iron
-    linear = np.einsum("sn,nst,tn->n", gradient, covariance, gradient)
+    linear, rings = (np.einsum("sn,nst,tn->n", gradient, part, gradient).mean() for part in (covariance, together))
     return Foretold(
         float(np.sqrt(errors.mean())),
         _rms(errors[core]),
         _rms(errors[~core]),
-        float(np.sqrt(linear.mean())),
+        float(np.sqrt(linear)),
+        float(rings / linear),
         covariance,
         lever,
         voxels,
@@ -98,10 +102,10 @@ def _rms(squares: Array) -> float:
     return float(np.sqrt(squares.mean())) if squares.size else float("nan")
 
 
-def _covariance(
+def _covariances(
     coarse: Coarse, study: Study, design: Array, lever: Array, noise: Noise, radius_um: Array, own_rays: bool
-) -> Array:
-    """Covariance (voxel, species, species) of the amounts."""
+) -> tuple[Array, Array]:
+    """Covariances (voxel, species, species) of the amounts: by the rays' own noise, and by what all views share."""
     photon, white = (gains(study, kind) for kind in ("photon", "white"))
     views = angular_weights(coarse.angles_rad) ** 2
     views /= views.sum()
@@ -110,20 +114,22 @@ def _covariance(
     together = np.einsum("se,te,en->nst", lever, lever, common, optimize=True)
     own = photon[0] * noise.photon + white[0] * noise.white
     if not own_rays:
-        return np.asarray(together + np.einsum("se,te,enk,k->nst", lever, lever, own, views, optimize=True))
+        return np.einsum("se,te,enk,k->nst", lever, lever, own, views, optimize=True), together
     # Each ray by its own weights.
     inside = 1 / (noise.photon + noise.white)
     information = np.einsum("eu,enk,ew->nkuw", design, inside, design, optimize=True)
     levers = np.einsum("nkuw,ew,enk->nkue", np.linalg.inv(information)[..., :2, :], design, inside, optimize=True)
-    return np.asarray(together + np.einsum("nkse,nkte,enk,k->nst", levers, levers, own, views, optimize=True))
+    return np.einsum("nkse,nkte,enk,k->nst", levers, levers, own, views, optimize=True), together
 
 
 def gains(study: Study, kind: str) -> tuple[float, Array, Array]:
     """The gains of `FilteredBackprojection` for 'photon' noise, which the scintillator correlates, or 'white' noise."""
     scan = study.scan
     spread = study.camera.spread_px if kind == "photon" else 0.0
-    ends = scan.first_angle_deg, scan.last_angle_deg, scan.angles
-    return _gains(ends, min(scan.columns, _GAIN_COLUMNS), scan.pixel_um, study.analysis.window, spread)
+    views = min(scan.angles, _GAIN_VIEWS)
+    ends = scan.first_angle_deg, scan.last_angle_deg, views
+    own, radii, rings = _gains(ends, min(scan.columns, _GAIN_COLUMNS), scan.pixel_um, study.analysis.window, spread)
+    return own * views / scan.angles, radii, rings
 
 
 @lru_cache(maxsize=64)

@@ -28,9 +28,9 @@ Array = NDArray[np.float64]
 UNIFORM_EV = np.arange(7100.0, 7160.5)
 HAND_EV = np.array([7100, 7110, 7118, 7122, 7125, 7128, 7132, 7138, 7150, 7170, 7192], float)
 
-_MANY_FLATS = 1000
 _TELLING_SHARE, _FINE_SHARE = 0.1, 0.05
 _FEW_PHOTONS = 30
+_LEAST_RANGE_DEG = 90.0
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,17 @@ class Plan:
         return own if self.before is None else (own**-2 + self.before.sigma_in(self.study) ** -2) ** -0.5
 
     @property
+    def total_dose_MGy(self) -> float:
+        """With that of the map before, where it is known."""
+        return self.dose_MGy + (0.0 if self.before is None else self.before.dose_MGy or 0.0)
+
+    @property
+    def filter_transmission(self) -> float:
+        """By how much the study's beam must be dimmed, 1 where it need not."""
+        planned, base = (one.beam.photons_per_pixel / one.scan.exposure_s for one in (self.study, self.scaled.base))
+        return planned / base
+
+    @property
     def front_sigma_um(self) -> float:
         """Sigma of the front's place in a column of voxels: that of x over the steepness of a Gaussian edge, 0.94 / width."""
         return self.foretold.sigma * resolution_um(self.study) / 0.94
@@ -128,7 +139,7 @@ def plan(study: Study, wish: Wish | None = None, before: Before | None = None) -
         _ratios(coarse, planned, foretold) | _robust_ratios(problem, scaled),
         factor,
         before,
-        (*remarks, *_doubts(scaled, factor, foretold)),
+        (*remarks, *_doubts(scaled, factor, foretold, 0.0 if before is None else before.dose_MGy or 0.0)),
     )
 
 
@@ -141,18 +152,26 @@ def _settled(base: Study, coarse: Coarse, scene: Scene, wish: Wish) -> tuple[Sca
     limits = wish.limits
     chosen = practical(problem, scene.energies_eV, scene.price_of(wish.spared), limits, bound.shares)
     if chosen is None:
+        cures = ["fewer --points"] if limits.points > UNKNOWNS + 2 else []
+        cures += ["a smaller --spacing"] if limits.spacing_eV > 1 else []
         raise InputError(
             f"plan: no {limits.points} energies {limits.spacing_eV:g} eV apart give a fit whose condition number is below "
-            f"{limits.condition:g}; allowed are fewer --points, or more phase fractions"
+            f"{limits.condition:g}; allowed are {' or '.join(cures) or 'more phase fractions'}"
         )
     scaled = Scaled(base, coarse, scene, chosen, wish)
-    return scaled, problem, bound, scaled.wanted(coarse.dose_MGy)
+    return scaled, problem, bound, scaled.wanted()
 
 
 def _suited(study: Study) -> tuple[Study, tuple[str, ...]]:
     """The study, its analysis one that can be foretold, and what is to be said of that."""
     if study.scan.kind == "series":
         raise InputError("plan: scan.kind is 'series'; allowed is 'tomography'; a plan is of voxels")
+    part = study.scan.last_angle_deg - study.scan.first_angle_deg
+    if part < _LEAST_RANGE_DEG:
+        raise InputError(
+            f"plan: the views span {part:g} degrees; allowed are {_LEAST_RANGE_DEG:g} or more, as no error is foretold for less; "
+            "widen scan.first_angle_deg and last_angle_deg"
+        )
     remarks: tuple[str, ...] = ()
     settings = study.analysis
     if settings.method == "joint" or settings.engine != "fbp" or settings.constraint != "free":
@@ -251,17 +270,17 @@ def _ratios(coarse: Coarse, planned: Study, foretold: Foretold) -> dict[str, flo
     return found
 
 
-def _doubts(scaled: Scaled, factor: float, foretold: Foretold) -> tuple[str, ...]:
+def _doubts(scaled: Scaled, factor: float, foretold: Foretold, spent_MGy: float) -> tuple[str, ...]:
     """What a user should know of a plan that can be made."""
     coarse, planned = scaled.coarse, scaled.at(factor)
     scan = planned.scan
     found = []
-    survivable = planned.verdict.survivable_MGy
-    if dose_MGy(coarse, planned) > survivable:
+    survivable = planned.verdict.survivable_MGy - spent_MGy
+    if dose_MGy(coarse, planned) > survivable > 0:
         possible = scaled.within(survivable, foretold.rms, factor)
-        found.append(f"the {survivable:g} MGy taken as survivable (guess) allow {possible}")
-    many = replace(planned, scan=replace(planned.scan, flats=_MANY_FLATS))
-    share = 1 - (foretell(coarse, many).rms / foretold.rms) ** 2
+        left = "left of " if spent_MGy else ""
+        found.append(f"the {survivable:.3g} MGy {left}taken as survivable (guess) allow {possible}")
+    share = foretold.rings
     if share > _TELLING_SHARE:
         flats = int(np.ceil(planned.scan.flats * share / (1 - share) * (1 - _FINE_SHARE) / _FINE_SHARE))
         found.append(

@@ -41,7 +41,8 @@ class Scene:
     """A study's sample as a design sees it.
 
     `price` (energy,) is the dose of a photon over the mean of all energies, `photons` those detected in the open beam, per pixel
-    and projection, all energies together; `gain` (1/um^2) is the variance of a voxel for rays of variance 1.
+    and projection, all energies together; `gain` (1/um^2) is the variance of a voxel for rays of variance 1, `flats` what the
+    flats add to it, of what an open ray's own noise gives.
     """
 
     study: Study
@@ -50,6 +51,7 @@ class Scene:
     path_um: float
     photons: float
     gain: float
+    flats: float = 0.0
 
     def price_of(self, budget: str) -> Array:
         """What a photon costs (energy,) where 'dose' is spared, or 'photons' or 'time'."""
@@ -66,7 +68,7 @@ class Scene:
         for case in cases:
             columns = self.columns(self.energies_eV + case.shift_eV, third)
             depth = case.path_um * ((1 - case.fraction) * columns[0] + case.fraction * columns[1])
-            known = np.exp(-depth) * self.photons / self.gain / price
+            known = self.photons / self.gain / price / (np.exp(depth) + self.flats)
             rows.append(columns.T * np.sqrt(known)[:, None])
             one = np.zeros((1 if criterion == "c" else 2, len(columns)))
             one[:, :2] = [[-case.fraction, 1 - case.fraction]] if criterion == "c" else np.eye(2)
@@ -115,7 +117,9 @@ def scene_of(coarse: Coarse, study: Study) -> Scene:
     spread, _ = camera_noise(study.instrument, np.ones(1))
     photons = float((study.instrument.detected_photons * study.scan.clock.light).sum())
     path_um = float(voxels.rays.paths[:2].sum(axis=0).mean())
-    return Scene(study, energies, doses / doses.mean(), path_um, photons, gains(study, "photon")[0] * spread)
+    own, radii, rings = gains(study, "photon")
+    flats = float(np.interp(voxels.radius_um, radii, rings).mean()) / own / study.scan.flats
+    return Scene(study, energies, doses / doses.mean(), path_um, photons, own * spread, flats)
 
 
 def allowed_energies(study: Study) -> Array:

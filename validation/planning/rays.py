@@ -17,7 +17,7 @@ from ..study import Study
 
 Array = NDArray[np.float64]
 
-_VOXELS = 240  # of the interior, evenly picked
+_VOXELS = 600  # of the interior, evenly picked
 _FIELD_PX = 48  # pixels across, for the mean over the field
 _ROUNDING = 1 / 12  # variance of a whole ADU
 
@@ -58,7 +58,7 @@ class Noise:
 
 
 def interior(coarse: Coarse, voxel_um: float, resolution_um: float) -> Voxels:
-    """Up to 240 voxels of the interior, or where there is none the deepest ones, with their rays."""
+    """Up to 600 voxels of the interior, or where there is none the deepest ones, with their rays."""
     box, distance = coarse.depth_in_phase
     particle = coarse.truth.iron[box] >= 0.5
     amounts = coarse.truth.amounts

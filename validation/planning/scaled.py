@@ -1,6 +1,5 @@
 """A design with as many photons as a wish asks for."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +12,7 @@ from .foretell import foretell
 from .practical import Practical
 from .problem import Scene
 from .scan import diameter_um, dose_MGy, hours, scan_of, views_for, with_voxel
+from .solving import OutOfReach, solved
 from .wish import Wish
 
 _TRIES = 4
@@ -54,16 +54,23 @@ class Scaled:
         """MGy."""
         return dose_MGy(self.coarse, self.at(factor))
 
-    def wanted(self, own_dose_MGy: float) -> float:
-        """The factor that the wish asks for; the study's own dose without one. Raises InputError where its limits forbid it."""
-        wish = self.wish
-        allowed = self.allowed
-        if wish.sigma is None:
-            return min((limit.factor for limit in allowed), default=solved(self.dose, own_dose_MGy, 1.0))
-        needed = solved(lambda k: self.error(k) ** -2, wish.sigma**-2, 1.0)
+    def wanted(self) -> float:
+        """The factor that the wish asks for, or that of the study's own dose. Raises InputError where limits forbid it."""
+        sigma, allowed = self.wish.sigma, self.allowed
+        if sigma is None:
+            return min(limit.factor for limit in allowed) if allowed else self._of_dose(self.coarse.dose_MGy)
+        try:
+            needed = solved(lambda k: self.error(k) ** -2, sigma**-2, 1.0)
+        except OutOfReach as end:
+            if not end.bright:  # a photon per pixel is better than that
+                return end.factor
+            raise InputError(
+                f"--sigma: found {sigma:.3g}; what beam, wells, 10000 views and 1000 flats allow ends at a sigma of "
+                f"{self.error(end.factor):.3g}; allowed is that or more, a larger --voxel, or fewer --flats"
+            ) from None
         for limit in allowed:
             if needed > limit.factor * 1.001:
-                raise InputError(self._refusal(limit, wish.sigma, needed))
+                raise InputError(self._refusal(limit, sigma, needed))
         return needed
 
     @property
@@ -71,17 +78,34 @@ class Scaled:
         """The most photons that dose and hours allow."""
         wish, found = self.wish, []
         if wish.max_dose_MGy is not None:
-            found.append(_Limit("--max-dose-MGy", wish.max_dose_MGy, solved(self.dose, wish.max_dose_MGy, 1.0)))
+            found.append(_Limit("--max-dose-MGy", wish.max_dose_MGy, self._of_dose(wish.max_dose_MGy)))
         if wish.max_hours is not None:
-            idle = self.at(1.0)
-            idle = replace(idle, scan=replace(idle.scan, exposures_s=(), exposure_s=wish.shortest_s))
+            energies = tuple(map(float, self.scene.energies_eV[self.chosen.numbers]))
+            short = replace(self.base.scan, energies_eV=energies, exposures_s=(), exposure_s=wish.shortest_s)
+            idle = replace(self.base, scan=short)
             if wish.max_hours <= hours(idle):
                 raise InputError(
                     f"--max-hours: found {wish.max_hours:g}; {idle.scan.angles} views at {len(self.chosen.numbers)} energies "
                     f"take {hours(idle):.2g} h at {1000 * wish.shortest_s:g} ms each; allowed is more, or a larger --voxel"
                 )
-            found.append(_Limit("--max-hours", wish.max_hours, solved(lambda k: hours(self.at(k)), wish.max_hours, 1.0)))
+            try:
+                factor = solved(lambda k: hours(self.at(k)), wish.max_hours, 1.0)
+            except OutOfReach as end:
+                factor = end.factor
+            found.append(_Limit("--max-hours", wish.max_hours, factor))
         return found
+
+    def _of_dose(self, wanted_MGy: float) -> float:
+        """The factor that leaves a dose, or the brightest that can be. Raises InputError for less than a photon per pixel."""
+        try:
+            return solved(self.dose, wanted_MGy, 1.0)
+        except OutOfReach as end:
+            if end.bright:
+                return end.factor
+            raise InputError(
+                f"--max-dose-MGy: found {wanted_MGy:.3g}; a detected photon per pixel and projection takes "
+                f"{self.dose(end.factor):.2g}; allowed is more"
+            ) from None
 
     def with_voxel(self, voxel_um: float) -> "Scaled":
         """The same energies in other voxels, with the views that these need."""
@@ -110,24 +134,12 @@ class Scaled:
         for _ in range(_TRIES):
             if wide > diameter_um(self.coarse) / _FEWEST_VOXELS:
                 break
-            larger = self.with_voxel(wide)
-            factor = next(other.factor for other in larger.allowed if other.option == limit.option)
-            reached = larger.error(factor)
+            try:
+                larger = self.with_voxel(wide)
+                reached = larger.error(next(other.factor for other in larger.allowed if other.option == limit.option))
+            except InputError:
+                break
             if reached <= sigma:
                 return f"{text}, or {sigma:.3g} in voxels of {1000 * wide:.0f} nm"
             wide *= 1.02 * np.sqrt(reached / sigma)
         return text
-
-
-def solved(value: Callable[[float], float], wanted: float, start: float) -> float:
-    """Where a rising function of a factor has the wanted value: fixed-point steps, then bisection of its logarithm."""
-    low, high, factor = 0.0, np.inf, start
-    for step in range(40):
-        here = value(factor)
-        if abs(here / wanted - 1) < 3e-4:
-            break
-        low, high = (max(low, factor), high) if here < wanted else (low, min(high, factor))
-        guess = factor * wanted / here
-        inside = low < guess < high and step < 8
-        factor = guess if inside or not np.isfinite(high) or low == 0 else float(np.sqrt(low * high))
-    return factor

@@ -11,6 +11,7 @@ from phantom import InputError
 from ..coarse import Coarse
 from ..ledger import fluence_per_um2
 from ..study import Study
+from .solving import TooBright, TooDim
 
 Array = NDArray[np.float64]
 
@@ -57,7 +58,7 @@ def scan_of(study: Study, energies_eV: Array, photons: Array, shortest_s: float)
     exposures = tuple(float(f"{second:.4g}") for second in photons / rate * dimmed)
     longest = max(exposures)
     if longest > 1e5 or angles > 10000 or flats > 1000:
-        raise InputError(
+        raise TooBright(
             f"plan: exposures of {longest:.3g} s in {angles} views and {flats} flats; allowed are 1e5 s, "
             "10000 and 1000; wish for a larger sigma, or for brighter light"
         )
@@ -76,7 +77,7 @@ def scan_of(study: Study, energies_eV: Array, photons: Array, shortest_s: float)
         analysis=replace(study.analysis, background="linear"),
     )
     if found.instrument.detected_photons < 1:
-        raise InputError(
+        raise TooDim(
             f"plan: {found.instrument.detected_photons:.2g} detected photons per pixel and projection; allowed is 1 or more; "
             "wish for a smaller sigma, or larger voxels, which need fewer views"
         )

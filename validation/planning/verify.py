@@ -1,13 +1,13 @@
 """The plan run: Monte Carlo of its own study, with what it foretells alone, and with all effects."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from instrument.progress import Progress
 from phantom import InputError
 
 from ..methods import parse_method
-from ..replicates.effects import EFFECTS, without
+from ..replicates.effects import EFFECTS, Effect, without
 from ..replicates.replicate import Estimate, estimate, replicates
 from ..study import Study
 from .plan import Plan
@@ -22,6 +22,8 @@ MODELLED = (
     "zone plate's blur",
     "uneven beam",
 )
+# Settings among other effects that it foretells, too: how much light there is, and how it falls off.
+_FORETOLD = ("beam.decay_per_hour", "beam.halo", "beam.stray_light")
 _SHOWN = ("phase_rmse_interior", "phase_sigma_interior", "bulk_fraction_error", "dose_MGy", "scan_time_s", "interior_voxels")
 
 
@@ -42,18 +44,26 @@ class Verified:
         return float(max(both[0] ** 2 - both[1] ** 2, 0.0) ** 0.5)
 
 
+def others() -> tuple[Effect, ...]:
+    """Effects, or what is left of them, that a plan does not foretell."""
+    found = []
+    for effect in EFFECTS:
+        rest = {key: zero for key, zero in effect.zeros.items() if key not in _FORETOLD}
+        if effect.name not in MODELLED and rest:
+            found.append(replace(effect, zeros=rest))
+    return tuple(found)
+
+
 def quiet(study: Study) -> Study:
     """The study with those effects alone that a plan foretells."""
-    return without(study, tuple(effect for effect in EFFECTS if effect.name not in MODELLED))
+    return without(study, others())
 
 
 def verify(plan: Plan, seeds: int, *, threads: int = 1, progress: Progress | None = None) -> Verified:
     """Run the plan's study from its seed on. Raises InputError where its particle has no interior to measure in."""
     numbers = range(plan.study.seed, plan.study.seed + seeds)
     calm = quiet(plan.study)
-    others = tuple(
-        effect.name for effect in EFFECTS if effect.name not in MODELLED and without(plan.study, (effect,)) != plan.study
-    )
+    beside = tuple(effect.name for effect in others() if without(plan.study, (effect,)) != plan.study)
     count = [0]
 
     def scores(study: Study, total: int) -> list[dict[str, Any]]:
@@ -70,12 +80,12 @@ def verify(plan: Plan, seeds: int, *, threads: int = 1, progress: Progress | Non
             )
         return found
 
-    total = seeds * (2 if others else 1)
+    total = seeds * (2 if beside else 1)
     alone = scores(calm, total)
-    whole = scores(plan.study, total) if others else alone
+    whole = scores(plan.study, total) if beside else alone
 
     def means(found: list[dict[str, Any]]) -> dict[str, Estimate]:
         return {name: estimate([each[name] for each in found if each[name] is not None]) for name in _SHOWN}
 
     bulk = sum(each["bulk_fraction_error"] ** 2 for each in alone) / seeds
-    return Verified(seeds, means(alone), means(whole), float(bulk**0.5), others)
+    return Verified(seeds, means(alone), means(whole), float(bulk**0.5), beside)

@@ -9,8 +9,8 @@ from instrument.attenuation import EDGE_EV
 
 from ..files import versions
 from ..study import digest
-from ..verdict import dose_in_words
-from .nuisances import Nuisance
+from ..verdict import dose_in_words, megagray
+from .nuisances import Nuisance, sigma_with_third
 from .operando import Motion
 from .plan import Plan
 from .tradeoffs import Curve
@@ -41,6 +41,10 @@ def plan_json(
         "hours": plan.hours,
         "angles": scan.angles,
         "optimality_gap": plan.bound.gap,
+        "filter_transmission": plan.filter_transmission,
+        "total_dose_MGy": plan.total_dose_MGy,
+        "rings_share": foretold.rings,
+        "sigma_with_third": _with_third(plan),
         "loss": plan.loss,
         "losses": plan.losses,
         "variance_ratio_equal_photons": ratios["uniform_equal_photons"],
@@ -105,28 +109,54 @@ def sentences(plan: Plan, motion: Motion, others: tuple[Nuisance, ...], verified
     told = [
         f"Take {len(scan.energies_eV)} energies ({list_}), {scan.angles} views from {scan.first_angle_deg:g} to "
         f"{scan.last_angle_deg:g} degrees and {scan.flats} flats at each, with {plan.study.beam.photons_per_pixel:.3g} incident "
-        f"photons per pixel and projection in {scan.exposure_s:.3g} s.",
+        f"photons per pixel and projection in {scan.exposure_s:.3g} s{_dimmed(plan)}.",
         f"Noise then leaves an rms error of x of {plan.sigma:.3g} in a voxel of {nm} of the interior{_parts(plan)}, "
         f"{plan.bulk_sigma:.2g} in the bulk fraction, and {1000 * plan.front_sigma_um:.2g} nm in the front's place in one column "
         "of voxels.",
-        f"It takes {duration} and {dose_in_words(plan.dose_MGy, plan.study)}.",
+        f"It takes {duration} and {_dose(plan)}.",
+        *(f"{remark[0].upper()}{remark[1:]}." for remark in plan.remarks),
     ]
+    third = _with_third(plan)
+    if third is not None and plan.wish.third is not None:
+        name = plan.wish.third.partition("=")[0]
+        told.append(f"Fitted with {name} as a third standard, without what is known beforehand, sigma of x is {third:.2g}.")
     if plan.before is not None:
         told.append(
             f"The map before has {plan.before.sigma_in(plan.study):.3g} in such voxels; this scan alone {foretold.rms:.3g}, both "
             "averaged by their variances the error above."
         )
     told.append(
-        f"The best energies of all have {100 * (1 - 1 / (1 + plan.loss)):.2g} % less variance in the plan's worst case, and none "
-        f"have less (gap of the bound {plan.bound.gap:.0e}). {_losses(plan)}"
+        f"In the worst of the {len(plan.problem.rows)} cases that the energies are chosen for ({_cases(plan)}), the best "
+        f"energies of all have {100 * (1 - 1 / (1 + plan.loss)):.2g} % less variance by photon noise of rays and flats, and none "
+        f"have less (gap of that bound {plan.bound.gap:.0e}). {_losses(plan)}"
     )
     told.append(_compared(plan))
     told.append(motion.sentence)
     told.append("Not in that error: " + "; ".join(f"{one.name}: up to {one.error:.1g}" for one in others) + ".")
-    told += [f"{remark[0].upper()}{remark[1:]}." for remark in plan.remarks]
     if verified is not None:
         told.append(_verified(plan, verified))
     return told
+
+
+def _dimmed(plan: Plan) -> str:
+    share = plan.filter_transmission
+    return "" if share > 0.999 else f", the beam dimmed to {100 * share:.2g} % by a filter"
+
+
+def _dose(plan: Plan) -> str:
+    if plan.total_dose_MGy == plan.dose_MGy:
+        return dose_in_words(plan.dose_MGy, plan.study)
+    return f"{megagray(plan.dose_MGy)}, with the map before {dose_in_words(plan.total_dose_MGy, plan.study)}"
+
+
+def _with_third(plan: Plan) -> float | None:
+    return None if plan.wish.third is None else sigma_with_third(plan, plan.wish.third.partition("=")[0])
+
+
+def _cases(plan: Plan) -> str:
+    x = plan.scaled.wish.fractions
+    which = f"x = {x[0]:g}" if len(x) == 1 else f"x from {x[0]:g} to {x[-1]:g}"
+    return f"{which}, thinner and thicker, energy scale off"
 
 
 def _parts(plan: Plan) -> str:

@@ -70,7 +70,7 @@ def tradeoff_figure(plan: Plan, curves: tuple[Curve, ...]) -> Figure:
     by_dose.set_ylabel("rms error of x in a voxel, by noise", fontsize=_POINTS)
     for part in (by_dose.xaxis, by_hours.xaxis, by_dose.yaxis):
         _plain(part)
-    by_dose.legend(fontsize=8, loc="lower left")
+    by_hours.legend(*by_dose.get_legend_handles_labels(), fontsize=8, loc="upper right")
     return figure
 
 

@@ -118,6 +118,7 @@ def test_a_plan_run_gives_what_it_says(usual):
     assert found.alone["dose_MGy"].mean == pytest.approx(usual.dose_MGy, rel=0.1)
     assert found.alone["scan_time_s"].mean / 3600 == pytest.approx(usual.hours, rel=1e-6)
     assert found.others == ("run-out, wobble",)
+    assert (found.foretold, found.dose_MGy) == pytest.approx((usual.foretold.rms, usual.dose_MGy))
 
 
 def test_a_plan_keeps_its_word(usual):

@@ -41,12 +41,15 @@ def nuisances(plan: Plan) -> tuple[Nuisance, ...]:
     wish = plan.wish.third
     if wish is not None:
         phases = [one for one in phases if f" {wish.partition('=')[0]}," in one.name]
-    drift = float(np.abs(_gradients() @ lever @ _decay(plan)).max())
+    beam = plan.study.beam
+    own = beam.topup_s == 0 and beam.decay_per_hour > DECAY_PER_HOUR
+    decay = beam.decay_per_hour if own else DECAY_PER_HOUR
+    drift = float(np.abs(_gradients() @ lever @ _decay(plan, decay)).max())
     return (
         Nuisance(f"energy scale off by {OFFSET_EV:g} eV, not looked for (guess)", offset * OFFSET_EV),
         Nuisance("energy scale found from the scan, its photon noise", offset * _offset_sigma_eV(plan)),
         *phases,
-        Nuisance(f"light that decays by {100 * DECAY_PER_HOUR:g} % an hour after the flats (guess)", drift),
+        Nuisance(f"light that decays by {100 * decay:g} % an hour after the flats{'' if own else ' (guess)'}", drift),
     )
 
 
@@ -110,7 +113,7 @@ def _third(plan: Plan, name: str) -> float:
     return float(np.abs(amounts[1] / amounts.sum(axis=0) - _FRACTIONS).max())
 
 
-def _decay(plan: Plan) -> Array:
+def _decay(plan: Plan, per_hour: float) -> Array:
     """What the decay adds to a voxel at the axis (energy,), 1/um: optical depth that all rays of an energy have in common."""
     scan = plan.study.scan
     clock = scan.clock
@@ -119,4 +122,4 @@ def _decay(plan: Plan) -> Array:
     flat = np.ones((1, scan.angles, columns))
     middle = (columns - 1) / 2
     image = fbp(flat, scan.angles_rad, center_px=middle, pixel_um=scan.pixel_um, window=plan.study.analysis.window)
-    return np.asarray(DECAY_PER_HOUR * lag_h * float(image[0, columns // 2, columns // 2]) * columns / scan.columns)
+    return np.asarray(per_hour * lag_h * float(image[0, columns // 2, columns // 2]) * columns / scan.columns)

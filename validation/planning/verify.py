@@ -1,6 +1,6 @@
 """The plan run: Monte Carlo of its own study, with what it foretells alone, and with all effects."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from instrument.progress import Progress
@@ -10,7 +10,9 @@ from ..methods import parse_method
 from ..replicates.effects import EFFECTS, Effect, without
 from ..replicates.replicate import Estimate, estimate, replicates
 from ..study import Study
+from .foretell import foretell
 from .plan import Plan
+from .scan import dose_MGy
 
 # What a plan foretells; a voxel of the interior sees nothing of the zone plate's blur.
 MODELLED = (
@@ -22,16 +24,19 @@ MODELLED = (
     "zone plate's blur",
     "uneven beam",
 )
-# Settings among other effects that it foretells, too: how much light there is, and how it falls off.
-_FORETOLD = ("beam.decay_per_hour", "beam.halo", "beam.stray_light")
 _SHOWN = ("phase_rmse_interior", "phase_sigma_interior", "bulk_fraction_error", "dose_MGy", "scan_time_s", "interior_voxels")
 
 
 @dataclass(frozen=True)
 class Verified:
-    """Scores over seeds, by name: of what is foretold alone, and with all `others`, the names of the effects beside."""
+    """Scores over seeds, by name: of what is foretold alone, and with all `others`, the names of the effects beside.
+
+    `foretold` and `dose_MGy` are the plan's own figures for the scan without those.
+    """
 
     seeds: int
+    foretold: float
+    dose_MGy: float
     alone: dict[str, Estimate]
     all: dict[str, Estimate]
     bulk_rms: float
@@ -45,13 +50,8 @@ class Verified:
 
 
 def others() -> tuple[Effect, ...]:
-    """Effects, or what is left of them, that a plan does not foretell."""
-    found = []
-    for effect in EFFECTS:
-        rest = {key: zero for key, zero in effect.zeros.items() if key not in _FORETOLD}
-        if effect.name not in MODELLED and rest:
-            found.append(replace(effect, zeros=rest))
-    return tuple(found)
+    """Effects whose errors a plan does not foretell, even where it knows the light that they leave."""
+    return tuple(effect for effect in EFFECTS if effect.name not in MODELLED)
 
 
 def quiet(study: Study) -> Study:
@@ -88,4 +88,5 @@ def verify(plan: Plan, seeds: int, *, threads: int = 1, progress: Progress | Non
         return {name: estimate([each[name] for each in found if each[name] is not None]) for name in _SHOWN}
 
     bulk = sum(each["bulk_fraction_error"] ** 2 for each in alone) / seeds
-    return Verified(seeds, means(alone), means(whole), float(bulk**0.5), beside)
+    foretold = foretell(plan.coarse, calm).rms, dose_MGy(plan.coarse, calm)
+    return Verified(seeds, *foretold, means(alone), means(whole), float(bulk**0.5), beside)

@@ -84,6 +84,8 @@ def plan_json(
     if verified is not None:
         found["verified"] = {
             "seeds": verified.seeds,
+            "foretold": verified.foretold,
+            "foretold_dose_MGy": verified.dose_MGy,
             "foretold_effects_alone": {name: one.mean for name, one in verified.alone.items()},
             "all_effects": {name: one.mean for name, one in verified.all.items()},
             "bulk_fraction_rms": verified.bulk_rms,
@@ -190,7 +192,8 @@ def _verified(plan: Plan, verified: "Verified") -> str:
     alone, everything = verified.alone, verified.all
     text = (
         f"Run with {verified.seeds} seeds, with the effects that are foretold alone: rms error of x "
-        f"{alone['phase_rmse_interior'].mean:.3g} (foretold {plan.foretold.rms:.3g}), {alone['dose_MGy'].mean:.3g} MGy, "
+        f"{alone['phase_rmse_interior'].mean:.3g} (foretold {verified.foretold:.3g}), {alone['dose_MGy'].mean:.3g} MGy (foretold "
+        f"{verified.dose_MGy:.3g}), "
         f"{alone['scan_time_s'].mean / 3600:.3g} h, bulk fraction off by {verified.bulk_rms:.2g} rms, blur included "
         f"(noise: {plan.bulk_sigma:.2g})."
     )

@@ -16,6 +16,7 @@ from scipy import sparse
 
 Array = NDArray[np.float64]
 
+_NEWTON_STEPS = 300
 _TIGHT = 2e-7  # gap at which the search ends
 _FLOOR = 1e-9  # of the budget, over all energies: keeps the information invertible where fewer energies than unknowns are best
 _SINGULAR = 1e14
@@ -104,9 +105,9 @@ def optimal(problem: Problem, tolerance: float = 1e-10) -> Design:
     Raises ValueError where what is wanted cannot be known from all of the energies together.
     """
     equal = np.full(problem.rows.shape[1], 1 / problem.rows.shape[1])
+    even, turn = _even(problem)
     if problem.determinant:
         return _smallest_ellipsoid(problem)
-    even, turn = _even(problem)
     usual = even.cost(equal)
     shares, levers, weights = _solve(replace(even, scale=even.scale * usual), tolerance)
     shares = np.maximum(shares, 0)
@@ -189,11 +190,12 @@ def _smallest_ellipsoid(problem: Problem) -> Design:
     energies = problem.rows.shape[1]
     shares, barrier, bordered = np.full(energies, 1 / energies), 0.1, np.ones((energies + 1, energies + 1))
     bordered[-1, -1] = 0
-    while True:
+    excess, sensitivity = np.inf, shares
+    for number in range(_NEWTON_STEPS):
         whole, rest = _inner(even.information(shares), even.rows, count)
         sensitivity = np.einsum("kee->ke", whole - rest).mean(axis=0)
         excess = float(sensitivity.max() - sensitivity @ shares)
-        if excess < count * _TIGHT:
+        if excess < count * _TIGHT or number == _NEWTON_STEPS - 1:
             break
         bordered[:-1, :-1] = (whole**2 - rest**2).mean(axis=0) + np.diag(barrier / shares**2)
         step = np.linalg.solve(bordered, np.append(sensitivity + barrier / shares, 0.0))[:-1]

@@ -14,7 +14,7 @@ from instrument.xanes import parametric
 from validation.methods import parse_method
 from validation.planning import Wish, plan
 from validation.planning.design import optimal
-from validation.planning.plan import HAND_EV, UNIFORM_EV, equal_exposures_s, even_scan
+from validation.planning.other_lists import HAND_EV, UNIFORM_EV, equal_exposures_s, even_scan
 from validation.planning.practical import Limits, practical
 from validation.planning.problem import STEP_EV, Case, Scene
 from validation.planning.verify import quiet

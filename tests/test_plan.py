@@ -19,7 +19,7 @@ from validation.planning import before, curves, motion, nuisances, sentences
 from validation.planning.bulk import bulk_sigma
 from validation.planning.foretell import foretell
 from validation.planning.nuisances import sigma_with_third
-from validation.planning.plan import HAND_EV, UNIFORM_EV, equal_exposures_s, even_scan
+from validation.planning.other_lists import HAND_EV, UNIFORM_EV, equal_exposures_s, even_scan
 from validation.planning.scan import dose_MGy
 from validation.planning.solving import OutOfReach, TooBright, TooDim, solved
 from validation.planning.third_phase import LIBRARY

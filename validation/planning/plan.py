@@ -17,6 +17,7 @@ from .after import Before
 from .bulk import bulk_sigma
 from .design import Design, Problem, optimal
 from .foretell import Foretold, foretell
+from .other_lists import ratios, robust_ratios
 from .practical import Limits, Practical, condition_number, practical
 from .problem import Scene, robust_cases, scene_of, third_phase
 from .scaled import Scaled
@@ -24,9 +25,6 @@ from .scan import diameter_um, dose_MGy, hours, views_for, with_voxel
 from .wish import UNKNOWNS, Wish
 
 Array = NDArray[np.float64]
-
-UNIFORM_EV = np.arange(7100.0, 7160.5)
-HAND_EV = np.array([7100, 7110, 7118, 7122, 7125, 7128, 7132, 7138, 7150, 7170, 7192], float)
 
 _TELLING_SHARE, _FINE_SHARE = 0.1, 0.05
 _FEW_PHOTONS = 30
@@ -136,7 +134,7 @@ def plan(study: Study, wish: Wish | None = None, before: Before | None = None) -
         dose_MGy(coarse, planned),
         hours(planned),
         _losses(problem, bound, scaled),
-        _ratios(coarse, planned, foretold) | _robust_ratios(problem, scaled),
+        ratios(coarse, planned, foretold) | robust_ratios(problem, scaled),
         factor,
         before,
         (*remarks, *_doubts(scaled, factor, foretold, 0.0 if before is None else before.dose_MGy or 0.0)),
@@ -221,53 +219,6 @@ def _freed(limits: Limits) -> list[tuple[str, Limits]]:
     if limits.points > UNKNOWNS:
         free.append((f"{limits.points} energies, not {UNKNOWNS}", replace(limits, points=UNKNOWNS, condition=np.inf)))
     return free
-
-
-def _robust_ratios(problem: Problem, scaled: Scaled) -> dict[str, float | None]:
-    """Cost of other energies over the plan's for its worst case, in the design's own model and budget."""
-    found: dict[str, float | None] = {}
-    energies, price = scaled.scene.energies_eV, scaled.scene.price_of(scaled.wish.spared)
-    for name, others in (("uniform", UNIFORM_EV), ("hand", HAND_EV)):
-        weights = np.isin(energies, others) * price
-        known = np.isin(others, energies).all()
-        found[f"robust_{name}"] = problem.cost(weights / weights.sum()) / scaled.chosen.cost if known else None
-    return found
-
-
-def even_scan(planned: Study, energies_eV: Array, exposure_s: float) -> Study:
-    """The plan's scan at other energies, one exposure for all, in the plan's beam."""
-    rate = planned.beam.photons_per_pixel / planned.scan.exposure_s
-    scan = replace(planned.scan, energies_eV=tuple(map(float, energies_eV)), exposures_s=(), exposure_s=exposure_s)
-    return replace(planned, scan=scan, beam=replace(planned.beam, photons_per_pixel=rate * exposure_s))
-
-
-def equal_exposures_s(coarse: Coarse, planned: Study, energies_eV: Array) -> dict[str, float]:
-    """Exposure at each of other energies with which they take as many photons, dose or time as the plan; 0 where none is left."""
-    total_s = float(planned.scan.frame_exposures_s.sum())
-    second = even_scan(planned, energies_eV, 1.0)
-    idle = hours(even_scan(planned, energies_eV, 1e-9))
-    return {
-        "photons": total_s / len(energies_eV),
-        "dose": dose_MGy(coarse, planned) / dose_MGy(coarse, second),
-        "time": max(0.0, (hours(planned) - idle) / (hours(second) - idle)),
-    }
-
-
-def _ratios(coarse: Coarse, planned: Study, foretold: Foretold) -> dict[str, float | None]:
-    """Mean square error of other energies' scans over the plan's, at equal photons, dose and time; None where they cannot be."""
-    found: dict[str, float | None] = {}
-    for name, energies in (("uniform", UNIFORM_EV), ("hand", HAND_EV)):
-        try:
-            check_physics(even_scan(planned, energies, planned.scan.exposure_s))
-        except InputError:  # a spectrum that does not reach so far
-            found |= {f"{name}_equal_{budget}": None for budget in ("photons", "dose", "time")}
-            continue
-        for budget, exposure_s in equal_exposures_s(coarse, planned, energies).items():
-            ratio = None
-            if exposure_s * planned.instrument.detected_photons / planned.scan.exposure_s >= 1:
-                ratio = (foretell(coarse, even_scan(planned, energies, exposure_s)).rms / foretold.rms) ** 2
-            found[f"{name}_equal_{budget}"] = ratio
-    return found
 
 
 def _doubts(scaled: Scaled, factor: float, foretold: Foretold, spent_MGy: float) -> tuple[str, ...]:

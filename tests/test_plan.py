@@ -149,8 +149,31 @@ def test_the_plan_does_not_know_the_seed(seed, usual):
 def test_limits_are_kept(wish):
     found = plan(load_study("tiny"), Wish(**wish))
     parts = [value / wish[name] for name, value in (("max_dose_MGy", found.dose_MGy), ("max_hours", found.hours)) if name in wish]
-    assert max(parts) == pytest.approx(1, rel=1e-2)
-    assert found.wish.spared == ("time" if "max_dose_MGy" not in wish else "dose")
+    assert 0.99 <= max(parts) <= 1
+    if len(wish) == 1:
+        assert found.wish.spared == ("time" if "max_dose_MGy" not in wish else "dose")
+
+
+@pytest.mark.parametrize("limit_h", [0.0125, 0.015, 0.05, 0.5])
+def test_little_time_is_used(limit_h):
+    """Energies that need little light get more, rather than a filter the beam dims; no other list of six does better by much."""
+    found, alike = (plan(load_study("tiny"), Wish(max_hours=limit_h, equal=equal)) for equal in (False, True))
+    for one in (found, alike):
+        assert one.hours <= limit_h
+        assert one.hours >= 0.97 * limit_h
+        assert one.filter_transmission == pytest.approx(1, rel=1e-3)
+    assert found.foretold.rms < 1.02 * alike.foretold.rms
+
+
+def test_a_limit_that_does_not_bind_changes_little():
+    free, bound = (plan(load_study("tiny"), Wish(max_hours=0.05, max_dose_MGy=dose)) for dose in (None, 1e4))
+    assert bound.foretold.rms == pytest.approx(free.foretold.rms, rel=1e-3)
+
+
+def test_wishes_of_python():
+    for wrong in ({"criterion": "E"}, {"budget": "money"}, {"third": ("hematite", 0.05)}):
+        with pytest.raises(InputError, match="found"):
+            plan(load_study("tiny"), Wish(**wrong))
 
 
 def test_what_a_scan_may_be(usual):
@@ -348,14 +371,14 @@ def bad(arguments, capsys):
     [
         (["tiny", "--sigma", "0.05", "--max-dose-MGy", "1"], "found --max-dose-MGy 1; that allows a sigma of"),
         (["tiny", "--sigma", "0.02", "--max-hours", "0.05"], "found --max-hours 0.05; that allows a sigma of"),
-        (["tiny", "--sigma", "0.05", "--max-hours", "0.0001"], "ms each; allowed is more"),
+        (["tiny", "--sigma", "0.05", "--max-hours", "0.0001"], "ms each; allowed is more than that"),
         (["tiny", "--sigma", "0"], "allowed is 0.001 to 0.3"),
         (["tiny", "--sigma", "nan"], "allowed is 0.001"),
         (["tiny", "--voxel", "0.005"], "a third of what the optics resolve"),
         (["tiny", "--voxel", "3"], "an eighth of the sample's width"),
         (["tiny", "--points", "4"], "allowed is 6, two more than the 4 unknowns,"),
-        (["tiny", "--points", "30", "--spacing", "10"], "fewer --points or a smaller --spacing"),
-        (["tiny", "--points", "6", "--spacing", "20", "--equal"], "allowed are a smaller --spacing"),
+        (["tiny", "--points", "30", "--spacing", "10"], "allowed are up to 3.79 eV"),
+        (["tiny", "--points", "7", "--spacing", "20"], "allowed are up to 18.3 eV"),
         (["tiny", "--sigma", "0.001"], "ends at a sigma of"),
         (["tiny", "--max-dose-MGy", "1e-5"], "a detected photon per pixel and projection takes"),
         (["tiny", "--set", "scan.last_angle_deg=-10"], "allowed are 90 or more"),

@@ -127,7 +127,7 @@ class FilteredBackprojection:
         return out
 
     def gains(self) -> tuple[float, Array, Array]:
-        """Variance of a voxel, 1/um^2, where that of all rays is 1; radii (n,), um, and what a variance of 1 that all views share adds."""
+        """Variance of a voxel, 1/um^2, where that of all rays is 1; at radii (n,), um, what 1 that all views share adds (n,)."""
         return self._own_gain, self._ring_radii * self.pixel_um, self._ring_kernel.sum(axis=1) / self.pixel_um**2
 
     def _rings(self, noise: Array) -> tuple[Array, Array]:

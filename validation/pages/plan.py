@@ -62,7 +62,7 @@ def tradeoff_figure(plan: Plan, curves: tuple[Curve, ...]) -> Figure:
     limit = plan.study.verdict.survivable_MGy
     by_dose.axvline(limit, color="#b3261e", lw=1, ls="--", label=f"{limit:g} MGy, survivable (guess)")
     for axis, x in ((by_dose, plan.dose_MGy), (by_hours, plan.hours)):
-        axis.plot([x], [plan.foretold.rms], "*", color="k", ms=11, label="the plan")
+        axis.plot([x], [plan.foretold.rms], "*", color="k", ms=11, label="this scan")
         axis.tick_params(labelsize=8)
         axis.grid(alpha=0.3, lw=0.5)
     by_dose.set_xlabel("dose, mean over the particle (MGy)", fontsize=_POINTS)
@@ -85,11 +85,11 @@ def render(plan: Plan, motion: Motion, curves: tuple[Curve, ...], told: list[str
     """The page."""
     study, scan = plan.study, plan.study.scan
     facts = [
-        ("rms error of x by noise", f"{plan.sigma:.3g}"),
+        ("rms error of x by noise" if plan.before is None else "with the map before", f"{plan.sigma:.3g}"),
         ("voxel", f"{1000 * scan.pixel_um:.0f} nm"),
         ("dose, mean over the particle", f"{plan.dose_MGy:.3g} MGy"),
         ("duration", f"{plan.hours:.2g} h" if plan.hours >= 1 else f"{60 * plan.hours:.2g} min"),
-        ("fastest charge that stands still", f"{motion.c_rate_per_h:.2g} /h"),
+        ("charge that moves the front by a voxel", f"{motion.c_rate_per_h:.2g} C"),
     ]
     cards = "".join(f"<div><b>{html.escape(value)}</b><span>{html.escape(name)}</span></div>" for name, value in facts)
     rows = "".join(

@@ -27,9 +27,9 @@ class Motion:
     @property
     def sentence(self) -> str:
         """In words."""
-        rest = f"it moves by a voxel at {self.c_rate_per_h:.2g} of the capacity an hour"
+        rest = f"it moves by a voxel at a charge of {self.c_rate_per_h:.2g} C"
         if self.front_um == 0:
-            return f"The charge pauses during the scan; under current, {rest}: charge no faster."
+            return f"The charge pauses during the scan; with the current on the front would not stand still: {rest}."
         voxels = self.front_um / self.voxel_um
         moved = f"The front moves by {self.front_um:.2g} um, {voxels:.2g} voxels, while the scan lasts"
         if voxels > _NO_TOMOGRAPHY:

@@ -22,12 +22,13 @@ from .practical import Limits, Practical, condition_number, practical
 from .problem import Scene, robust_cases, scene_of, third_phase
 from .scaled import Scaled
 from .scan import diameter_um, dose_MGy, hours, views_for, with_voxel
-from .wish import UNKNOWNS, Wish
+from .wish import UNKNOWNS, Budget, Wish
 
 Array = NDArray[np.float64]
 
 _TELLING_SHARE, _FINE_SHARE = 0.1, 0.05
 _FEW_PHOTONS = 30
+_BESIDE = 0.1
 _LEAST_RANGE_DEG = 90.0
 
 
@@ -116,10 +117,10 @@ def plan(study: Study, wish: Wish | None = None, before: Before | None = None) -
     base = _in_voxels(suited, coarse, wish.voxel_um or study.scan.pixel_um, wish.flats)
     asked = wish if before is None else before.left(wish, base)
     scene = scene_of(coarse, base)
-    scaled, problem, bound, factor = _settled(base, coarse, scene, asked)
+    scaled, problem, bound, factor = _best_settled(base, coarse, scene, asked)
     if wish.third is not None:  # what is known beforehand counts the less, the more photons there are
         scene = replace(scene, photons=scene.photons * factor)
-        scaled, problem, bound, factor = _settled(base, coarse, scene, asked)
+        scaled, problem, bound, factor = _settled(base, coarse, scene, scaled.wish)
     planned = scaled.at(factor)
     planned = replace(planned, name=f"plan-{study.name}", description=f"a plan for {study.name}: {study.description}")
     foretold = foretell(coarse, planned)
@@ -141,6 +142,22 @@ def plan(study: Study, wish: Wish | None = None, before: Before | None = None) -
     )
 
 
+def _best_settled(base: Study, coarse: Coarse, scene: Scene, wish: Wish) -> tuple[Scaled, Problem, Design, float]:
+    """Where both dose and hours are limited, whatever serves x better: energies that spare the one or the other."""
+    if wish.budget is not None or wish.max_hours is None or wish.max_dose_MGy is None or wish.sigma is not None:
+        return _settled(base, coarse, scene, wish)
+    found, refused = [], []
+    budgets: tuple[Budget, ...] = ("dose", "time")
+    for budget in budgets:
+        try:
+            found.append(_settled(base, coarse, scene, replace(wish, budget=budget)))
+        except InputError as error:
+            refused.append(error)
+    if not found:
+        raise refused[-1]
+    return min(found, key=lambda one: one[0].error(one[3]))
+
+
 def _settled(base: Study, coarse: Coarse, scene: Scene, wish: Wish) -> tuple[Scaled, Problem, Design, float]:
     """The practical design, its problem and bound, and the factor of photons that the wish asks for."""
     third = None if wish.third is None else third_phase(wish.third)
@@ -150,6 +167,13 @@ def _settled(base: Study, coarse: Coarse, scene: Scene, wish: Wish) -> tuple[Sca
     limits = wish.limits
     chosen = practical(problem, scene.energies_eV, scene.price_of(wish.spared), limits, bound.shares)
     if chosen is None:
+        span = float(np.ptp(scene.energies_eV))
+        if (limits.points - 1) * limits.spacing_eV > span:
+            raise InputError(
+                f"--spacing: {limits.points} energies {limits.spacing_eV:g} eV apart need "
+                f"{(limits.points - 1) * limits.spacing_eV:g} eV; there are {span:g}; "
+                f"allowed are up to {span / (limits.points - 1):.3g} eV"
+            )
         cures = ["fewer --points"] if limits.points > UNKNOWNS + 2 else []
         cures += ["a smaller --spacing"] if limits.spacing_eV > 1 else []
         raise InputError(
@@ -229,8 +253,20 @@ def _doubts(scaled: Scaled, factor: float, foretold: Foretold, spent_MGy: float)
     survivable = planned.verdict.survivable_MGy - spent_MGy
     if dose_MGy(coarse, planned) > survivable > 0:
         possible = scaled.within(survivable, foretold.rms, factor)
-        left = "left of " if spent_MGy else ""
-        found.append(f"the {survivable:.3g} MGy {left}taken as survivable (guess) allow {possible}")
+        left = f"the {survivable:.3g} MGy that are left" if spent_MGy else f"the {survivable:.3g} MGy"
+        found.append(f"{left} of what is taken as survivable (guess) allow this scan {possible}")
+    if scan.angles > scaled.base.scan.angles:
+        found.append(
+            f"{scan.angles} views and {scan.flats} flats instead of {scaled.base.scan.angles} and {scaled.base.scan.flats}, each "
+            "of less light, so that no pixel's well overflows"
+        )
+    x = foretold.voxels.fraction
+    served = scaled.wish.fractions
+    if x.min() < min(served) - _BESIDE or x.max() > max(served) + _BESIDE:
+        found.append(
+            f"the energies are chosen for x from {min(served):g} to {max(served):g}, the sample has {x.min():.2f} to "
+            f"{x.max():.2f}: for all of it they are not the best (--fractions)"
+        )
     share = foretold.rings
     if share > _TELLING_SHARE:
         flats = int(np.ceil(planned.scan.flats * share / (1 - share) * (1 - _FINE_SHARE) / _FINE_SHARE))

@@ -99,6 +99,10 @@ def _starts(energies_eV: Array, begin: Array, limits: Limits, rng: np.random.Gen
     broad = np.exp(-far / 15)
     broad /= broad.sum()
     near = np.exp(-(((energies_eV[:, None] - energies_eV) / limits.spacing_eV) ** 2)) @ begin
+    even = np.linspace(energies_eV[0], energies_eV[-1], limits.points)
+    spread = np.searchsorted(energies_eV, even - 1e-9)
+    if np.diff(energies_eV[spread]).min(initial=np.inf) >= limits.spacing_eV - 1e-9:
+        yield spread
     for draw in range(_STARTS):
         mix = 0.9 * near / near.sum() + 0.1 * broad
         keys = mix if draw == 0 else rng.exponential(size=len(mix)) / -mix  # the race of exponentials draws by weight

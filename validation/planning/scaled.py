@@ -16,6 +16,8 @@ from .solving import OutOfReach, solved
 from .wish import Wish
 
 _TRIES = 4
+_OVER = 1.001
+_SAFE = 1 - 5e-4  # of a limit, so that what is found lies within
 _FEWEST_VOXELS = 8  # across the sample
 
 
@@ -44,7 +46,8 @@ class Scaled:
         split = self.chosen.shares / price
         total = self.base.beam.photons_per_pixel * float(self.base.scan.clock.light.sum())
         photons = factor * total * split / split.sum()
-        return scan_of(self.base, self.scene.energies_eV[self.chosen.numbers], photons, self.wish.shortest_s)
+        energies, shortest = self.scene.energies_eV[self.chosen.numbers], self.wish.shortest_s
+        return scan_of(self.base, energies, photons, shortest, dim=self.wish.spared != "time")
 
     def error(self, factor: float) -> float:
         """Foretold rms error of x."""
@@ -78,7 +81,7 @@ class Scaled:
         """The most photons that dose and hours allow."""
         wish, found = self.wish, []
         if wish.max_dose_MGy is not None:
-            found.append(_Limit("--max-dose-MGy", wish.max_dose_MGy, self._of_dose(wish.max_dose_MGy)))
+            found.append(_Limit("--max-dose-MGy", wish.max_dose_MGy, self._of_dose(_SAFE * wish.max_dose_MGy)))
         if wish.max_hours is not None:
             energies = tuple(map(float, self.scene.energies_eV[self.chosen.numbers]))
             short = replace(self.base.scan, energies_eV=energies, exposures_s=(), exposure_s=wish.shortest_s)
@@ -86,12 +89,18 @@ class Scaled:
             if wish.max_hours <= hours(idle):
                 raise InputError(
                     f"--max-hours: found {wish.max_hours:g}; {idle.scan.angles} views at {len(self.chosen.numbers)} energies "
-                    f"take {hours(idle):.2g} h at {1000 * wish.shortest_s:g} ms each; allowed is more, or a larger --voxel"
+                    f"take {hours(idle):.3g} h at {1000 * wish.shortest_s:g} ms each; allowed is more than that, a larger "
+                    "--voxel, or fewer --flats"
                 )
             try:
-                factor = solved(lambda k: hours(self.at(k)), wish.max_hours, 1.0)
+                factor = solved(lambda k: hours(self.at(k)), _SAFE * wish.max_hours, 1.0)
             except OutOfReach as end:
                 factor = end.factor
+            if hours(self.at(factor)) > wish.max_hours * _OVER:
+                raise InputError(
+                    f"--max-hours: found {wish.max_hours:g}; these energies, each with its own exposure, take "
+                    f"{hours(self.at(factor)):.3g} h or more; allowed is that, --equal or --spare time"
+                )
             found.append(_Limit("--max-hours", wish.max_hours, factor))
         return found
 

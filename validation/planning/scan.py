@@ -40,11 +40,12 @@ def views_for(study: Study, diameter_um: float) -> int:
     return max(_FEWEST_VIEWS, 1 + math.ceil(part * np.pi * diameter_um / (2 * scan.pixel_um)))
 
 
-def scan_of(study: Study, energies_eV: Array, photons: Array, shortest_s: float) -> Study:
+def scan_of(study: Study, energies_eV: Array, photons: Array, shortest_s: float, *, dim: bool = True) -> Study:
     """The study with `photons` (energy,), incident, per pixel and projection, at `energies_eV`.
 
     The beam gives what the study's gives in its exposure. Where an exposure would be shorter than `shortest_s` a filter dims the
-    beam; where a pixel's well would overflow there are more views and flats of less light. The gain follows the light.
+    beam, or without `dim` it is as long as that, with more light than is wanted; where a pixel's well would overflow there are
+    more views and flats of less light. The gain follows the light.
     """
     scan, camera = study.scan, study.camera
     rate = study.beam.photons_per_pixel / scan.exposure_s
@@ -54,7 +55,8 @@ def scan_of(study: Study, energies_eV: Array, photons: Array, shortest_s: float)
         electrons = photons.max() * camera.efficiency * camera.electrons_per_photon * bright
         times = math.ceil(electrons / (_WELL * camera.full_well_e))
         angles, flats, photons = (angles - 1) * times + 1, flats * times, photons / times
-    dimmed = max(1.0, shortest_s * rate / float(photons.min()))
+    dimmed = max(1.0, shortest_s * rate / float(photons.min())) if dim else 1.0
+    photons = np.maximum(photons, shortest_s * rate / dimmed)
     exposures = tuple(float(f"{second:.4g}") for second in photons / rate * dimmed)
     longest = max(exposures)
     if longest > 1e5 or angles > 10000 or flats > 1000:

@@ -61,7 +61,7 @@ def solved(value: Callable[[float], float], wanted: float, start: float) -> floa
         if min(abs(above / wanted - 1), abs(below / wanted - 1)) < _CLOSE or high / low < 1 + 1e-6:
             break
         part = 0.5
-        if below > 0 and np.isfinite(above):
+        if above > below > 0 and np.isfinite(above):
             part = float(np.clip(np.log(wanted / below) / np.log(above / below), 0.02, 0.98))
         middle = low * (high / low) ** part
         here = at(middle)

@@ -67,5 +67,13 @@ class Wish:
             if value is not None and not low <= value <= high:
                 why = f", two more than the {unknowns} unknowns," if option == "--points" else ""
                 raise InputError(f"{option}: found {value:g}; allowed is {low:g}{why} to {high:g}")
+        for name, word, words in (
+            ("criterion", self.criterion, ("c", "A", "D")),
+            ("budget", self.budget, (None, "dose", "photons", "time")),
+        ):
+            if word not in words:
+                raise InputError(f"{name}: found {word!r}; allowed are {', '.join(map(repr, words))}")
+        if not isinstance(self.third, str | None):
+            raise InputError(f"third: found {self.third!r}; allowed is a name of the library, or NAME=SHARE")
         if not self.fractions or not all(0 <= x <= 1 for x in self.fractions):
             raise InputError(f"--fractions: found {self.fractions}; allowed are phase fractions from 0 to 1")

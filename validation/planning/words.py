@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from instrument.attenuation import EDGE_EV
-
 from ..files import versions
 from ..study import digest
 from ..verdict import dose_in_words, megagray
@@ -17,6 +15,9 @@ from .tradeoffs import Curve
 
 if TYPE_CHECKING:
     from .verify import Verified  # brings scipy.stats
+
+_HOPELESS = 0.3
+_TELLING = 0.001
 
 
 def plan_csv(plan: Plan) -> str:
@@ -112,20 +113,22 @@ def sentences(plan: Plan, motion: Motion, others: tuple[Nuisance, ...], verified
         f"Take {len(scan.energies_eV)} energies ({list_}), {scan.angles} views from {scan.first_angle_deg:g} to "
         f"{scan.last_angle_deg:g} degrees and {scan.flats} flats at each, with {plan.study.beam.photons_per_pixel:.3g} incident "
         f"photons per pixel and projection in {scan.exposure_s:.3g} s{_dimmed(plan)}.",
-        f"Noise then leaves an rms error of x of {plan.sigma:.3g} in a voxel of {nm} of the interior{_parts(plan)}, "
-        f"{plan.bulk_sigma:.2g} in the bulk fraction, and {1000 * plan.front_sigma_um:.2g} nm in the front's place in one column "
-        "of voxels.",
+        f"Noise then leaves an rms error of x of {foretold.rms:.3g} in a voxel of {nm} of the interior{_parts(plan)}, "
+        f"{plan.bulk_sigma:.2g} in the bulk fraction, and {_length(plan.front_sigma_um)} in the front's place in one column of "
+        "voxels.",
         f"It takes {duration} and {_dose(plan)}.",
         *(f"{remark[0].upper()}{remark[1:]}." for remark in plan.remarks),
     ]
     third = _with_third(plan)
     if third is not None and plan.wish.third is not None:
         name = plan.wish.third.partition("=")[0]
-        told.append(f"Fitted with {name} as a third standard, without what is known beforehand, sigma of x is {third:.2g}.")
+        hopeless = ": they cannot be told apart in a voxel" if third > _HOPELESS else ""
+        told.append(f"With {name} as a third standard in the fit, sigma of x is {third:.2g}{hopeless}.")
     if plan.before is not None:
-        told.append(
-            f"The map before has {plan.before.sigma_in(plan.study):.3g} in such voxels; this scan alone {foretold.rms:.3g}, both "
-            "averaged by their variances the error above."
+        told.insert(
+            2,
+            f"Averaged by their variances with the map before, which has {plan.before.sigma_in(plan.study):.3g} in such voxels, "
+            f"it leaves {plan.sigma:.3g} in x.",
         )
     told.append(
         f"In the worst of the {len(plan.problem.rows)} cases that the energies are chosen for ({_cases(plan)}), the best "
@@ -133,11 +136,19 @@ def sentences(plan: Plan, motion: Motion, others: tuple[Nuisance, ...], verified
         f"have less (gap of that bound {plan.bound.gap:.0e}). {_losses(plan)}"
     )
     told.append(_compared(plan))
-    told.append(motion.sentence)
-    told.append("Not in that error: " + "; ".join(f"{one.name}: up to {one.error:.1g}" for one in others) + ".")
+    told.insert(3, motion.sentence)
+    told.append("Not in that error: " + "; ".join(f"{one.name}: {_up_to(one.error)}" for one in others) + ".")
     if verified is not None:
         told.append(_verified(plan, verified))
     return told
+
+
+def _length(um: float) -> str:
+    return f"{um:.2g} um" if um >= 1 else f"{1000 * um:.0f} nm"
+
+
+def _up_to(error: float) -> str:
+    return f"up to {error:.1g}" if error >= _TELLING else f"below {_TELLING:g}"
 
 
 def _dimmed(plan: Plan) -> str:
@@ -169,7 +180,7 @@ def _parts(plan: Plan) -> str:
 
 
 def _losses(plan: Plan) -> str:
-    costs = "; ".join(f"{name} {100 * loss:.1f} %" for name, loss in plan.losses.items())
+    costs = "; ".join(f"{name}: {100 * loss:.1f} %" for name, loss in plan.losses.items())
     return f"What each limit costs alone, of the variance: {costs}. Condition number of the fit: {plan.condition_number:.0f}."
 
 
@@ -184,7 +195,7 @@ def _compared(plan: Plan) -> str:
             robust = "" if worst is None else f", {worst:.2f} in the worst case of the design at equal {plan.wish.spared}"
             parts.append(f"{words}: {dose:.2f} times at equal dose, {photons:.2f} at equal photons, {slow}{robust}")
     if not parts:
-        return f"The spectra do not reach the lists that plans are compared with, and leave no more than {EDGE_EV:g} eV to say."
+        return "The lists that plans are compared with cannot be taken: the spectra do not reach so far, or light is too little."
     return f"Mean square error of x against the plan's, {'; '.join(parts)}."
 
 

@@ -170,6 +170,18 @@ def test_a_limit_that_does_not_bind_changes_little():
     assert bound.foretold.rms == pytest.approx(free.foretold.rms, rel=1e-3)
 
 
+@pytest.mark.parametrize("dose_MGy", [1.0, 3.0, 30.0])
+@pytest.mark.parametrize("limit_h", [0.013, 0.03])
+def test_two_limits_are_kept_or_refused(dose_MGy, limit_h):
+    try:
+        found = plan(load_study("tiny"), Wish(max_hours=limit_h, max_dose_MGy=dose_MGy))
+    except InputError as error:
+        assert "--equal" in str(error)  # noqa: PT017
+    else:
+        assert found.hours <= limit_h
+        assert found.dose_MGy <= dose_MGy
+
+
 def test_wishes_of_python():
     for wrong in ({"criterion": "E"}, {"budget": "money"}, {"third": ("hematite", 0.05)}):
         with pytest.raises(InputError, match="found"):

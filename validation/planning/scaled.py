@@ -81,7 +81,13 @@ class Scaled:
         """The most photons that dose and hours allow."""
         wish, found = self.wish, []
         if wish.max_dose_MGy is not None:
-            found.append(_Limit("--max-dose-MGy", wish.max_dose_MGy, self._of_dose(_SAFE * wish.max_dose_MGy)))
+            factor = self._of_dose(_SAFE * wish.max_dose_MGy)
+            if self.dose(factor) > wish.max_dose_MGy * _OVER:
+                raise InputError(
+                    f"--max-dose-MGy: found {wish.max_dose_MGy:.3g}; without a filter exposures of {1000 * wish.shortest_s:g} ms "
+                    f"take {self.dose(factor):.3g}; allowed is that, --spare dose, --equal or a larger --max-hours"
+                )
+            found.append(_Limit("--max-dose-MGy", wish.max_dose_MGy, factor))
         if wish.max_hours is not None:
             energies = tuple(map(float, self.scene.energies_eV[self.chosen.numbers]))
             short = replace(self.base.scan, energies_eV=energies, exposures_s=(), exposure_s=wish.shortest_s)

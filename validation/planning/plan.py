@@ -120,7 +120,7 @@ def plan(study: Study, wish: Wish | None = None, before: Before | None = None) -
     scaled, problem, bound, factor = _best_settled(base, coarse, scene, asked)
     if wish.third is not None:  # what is known beforehand counts the less, the more photons there are
         scene = replace(scene, photons=scene.photons * factor)
-        scaled, problem, bound, factor = _settled(base, coarse, scene, scaled.wish)
+        scaled, problem, bound, factor = _settled(base, coarse, scene, scaled.wish, scaled.chosen)
     planned = scaled.at(factor)
     planned = replace(planned, name=f"plan-{study.name}", description=f"a plan for {study.name}: {study.description}")
     foretold = foretell(coarse, planned)
@@ -158,14 +158,17 @@ def _best_settled(base: Study, coarse: Coarse, scene: Scene, wish: Wish) -> tupl
     return min(found, key=lambda one: one[0].error(one[3]))
 
 
-def _settled(base: Study, coarse: Coarse, scene: Scene, wish: Wish) -> tuple[Scaled, Problem, Design, float]:
-    """The practical design, its problem and bound, and the factor of photons that the wish asks for."""
+def _settled(
+    base: Study, coarse: Coarse, scene: Scene, wish: Wish, like: Practical | None = None
+) -> tuple[Scaled, Problem, Design, float]:
+    """The practical design, sought near one it should be `like`, its problem and bound, and the factor of photons wished for."""
     third = None if wish.third is None else third_phase(wish.third)
     cases = robust_cases(scene.path_um, wish.fractions)
     problem = scene.problem(cases, "dose" if wish.spared == "dose" else "photons", wish.criterion, third)
     bound = optimal(problem)
     limits = wish.limits
-    chosen = practical(problem, scene.energies_eV, scene.price_of(wish.spared), limits, bound.shares)
+    also = None if like is None else like.numbers
+    chosen = practical(problem, scene.energies_eV, scene.price_of(wish.spared), limits, bound.shares, also)
     if chosen is None:
         span = float(np.ptp(scene.energies_eV))
         if (limits.points - 1) * limits.spacing_eV > span:

@@ -56,26 +56,32 @@ def _corner_power(shape: tuple[int, int], power: int) -> Array:
 
 def falloff(image: Array, instrument: Instrument, frame: Frame, exposure: Exposure) -> Array:
     """Illumination: a parabola that falls by `beam.falloff` towards the corners."""
-    share = instrument.beam.falloff
-    return image if share == 0 else image * (1 - share * _corner_power((image.shape[0], image.shape[1]), 2))
+    return _dimmed(image, instrument.beam.falloff, 2)
 
 
 def vignetting(image: Array, instrument: Instrument, frame: Frame, exposure: Exposure) -> Array:
     """The optics' cut at the edge of the field: the 8th power of the distance from its centre."""
-    share = instrument.beam.vignetting
-    return image if share == 0 else image * (1 - share * _corner_power((image.shape[0], image.shape[1]), 8))
+    return _dimmed(image, instrument.beam.vignetting, 8)
 
 
 def halo(image: Array, instrument: Instrument, frame: Frame, exposure: Exposure) -> Array:
     """The condenser's ring that misses the zone plate: light without image, the more the farther out."""
-    share = instrument.beam.halo
-    return image if share == 0 else image + share * _corner_power((image.shape[0], image.shape[1]), 4)
+    return _haloed(image, instrument.beam.halo)
 
 
 def profile(shape: tuple[int, int], instrument: Instrument) -> Array:
     """Intensity of the open beam in every pixel (row, column) of `shape` over that at its centre, without its fine structure."""
-    beam, image = instrument.beam, 1 - instrument.beam.falloff * _corner_power(shape, 2)
-    return np.asarray(image * (1 - beam.vignetting * _corner_power(shape, 8)) + beam.halo * _corner_power(shape, 4))
+    beam = instrument.beam
+    return _haloed(_dimmed(_dimmed(np.ones(shape), beam.falloff, 2), beam.vignetting, 8), beam.halo)
+
+
+def _dimmed(image: Array, share: float, power: int) -> Array:
+    """Dimmer by a share at the corners, as a power of the distance from the centre."""
+    return image if share == 0 else image * (1 - share * _corner_power((image.shape[0], image.shape[1]), power))
+
+
+def _haloed(image: Array, share: float) -> Array:
+    return image if share == 0 else image + share * _corner_power((image.shape[0], image.shape[1]), 4)
 
 
 def flux(image: Array, instrument: Instrument, frame: Frame, exposure: Exposure) -> Array:

@@ -6,7 +6,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 
 from analysis.result import AmountMap
 from instrument.components import Components, Matter
@@ -16,6 +15,7 @@ from .course import course_of
 from .ledger import ledger_of
 from .materials import absorption, matter_of
 from .projection import build_sample, project_course
+from .scores.compared import depth_in_phase
 from .scores.grids import bounding_box
 from .study import Study
 from .trial import resolution_um
@@ -57,9 +57,7 @@ class Coarse:
         box = bounding_box(self.truth.iron >= 0.5, 2)
         iron, fp = self.truth.iron[box], self.truth.amounts[1][box]
         particle = iron >= 0.5
-        lfp = particle & (fp < 0.5 * iron)
-        distance = np.maximum(distance_transform_edt(lfp), distance_transform_edt(particle & ~lfp))
-        return box, (distance - 0.5) * self.sample_um
+        return box, depth_in_phase(particle, particle & (fp < 0.5 * iron)) * self.sample_um
 
     @property
     def matter(self) -> Matter:

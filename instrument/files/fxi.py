@@ -78,7 +78,7 @@ def _average(file: h5py.File) -> None:
 def _write_stack(file: h5py.File, scan: Measurement, k: int) -> None:
     order, (flat, dark) = stacks.rising(scan), stacks.references(scan)
     start_s = scan.start_s + float((scan.time_s[:, k] - scan.exposures_s / 2).min())
-    frames_s = " to ".join(f"{value:g}" for value in np.unique(scan.exposures_s)[[0, -1]][: len(np.unique(scan.exposures_s))])
+    frames_s = " to ".join(f"{value:g}" for value in np.unique([scan.exposures_s.min(), scan.exposures_s.max()]))
     note = f"simulated 2D stack, {len(order)} energies, {frames_s} s a frame"
     _common(file, k, start_s, scan.pixel_um, note)
     file["Pixel Size"] = f"{1000 * scan.pixel_um:.6g}nm"

@@ -6,6 +6,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.order.model import Model
 from analysis.reconstruct.fbp import Filter, FilteredBackprojection, angular_weights
 from analysis.result import IRON_FLOOR
 from analysis.spectra.combination import design_matrix
@@ -60,7 +61,8 @@ def foretell(coarse: Coarse, study: Study, third_per_um: Array | None = None) ->
         standards = np.vstack([standards, third_per_um])
     design = design_matrix(standards, energies, study.analysis.background)
     whole = noise_of(field(coarse, study), matter, study, angles)
-    lever = estimator(design, 1 / (whole.photon + whole.white).mean(axis=(1, 2)))[:2]
+    weights = 1 / (whole.photon + whole.white).mean(axis=(1, 2))
+    lever = Model(tuple(species_of(study)), energies, design, weights).estimator
     noise = noise_of(voxels.rays, matter, study, angles)
     own, together = _covariances(coarse, study, design, lever, noise, voxels.radius_um, own_rays)
     films = standards_variance(study, standards[:2])
@@ -90,12 +92,6 @@ def standards_variance(study: Study, standards: Array) -> Array:
         photons = study.instrument.detected_photons * film.frames * FILM_PX**2
         found.append((1 + np.exp(mu * film.thickness_um)) / photons / film.thickness_um**2)
     return np.array(found)
-
-
-def estimator(design: Array, weights: Array) -> Array:
-    """From spectra to unknowns (unknown, energy), by weighted least squares."""
-    scaled = design * np.sqrt(weights)[:, None]
-    return np.asarray(np.linalg.pinv(scaled) * np.sqrt(weights))
 
 
 def _rms(squares: Array) -> float:

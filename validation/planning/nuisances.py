@@ -37,10 +37,8 @@ def nuisances(plan: Plan) -> tuple[Nuisance, ...]:
     phases = [
         Nuisance(f"{100 * phase.share:g} % of the iron is {name}, not in the fit (parametric guess)", _third(plan, name))
         for name, phase in LIBRARY.items()
+        if plan.wish.third is None or plan.wish.third.partition("=")[0] == name
     ]
-    wish = plan.wish.third
-    if wish is not None:
-        phases = [one for one in phases if f" {wish.partition('=')[0]}," in one.name]
     beam = plan.study.beam
     own = beam.topup_s == 0 and beam.decay_per_hour > DECAY_PER_HOUR
     decay = beam.decay_per_hour if own else DECAY_PER_HOUR
@@ -64,16 +62,15 @@ def _gradients() -> Array:
     return np.stack([-_FRACTIONS, 1 - _FRACTIONS], axis=1)
 
 
-def _mixed(plan: Plan, energies_eV: Array) -> Array:
-    """Attenuation (fraction, energy), 1/um."""
-    mu = plan.coarse.matter.attenuation_per_um(energies_eV)[:2]
-    return np.stack([1 - _FRACTIONS, _FRACTIONS], axis=1) @ mu
+def _slopes(plan: Plan) -> Array:
+    """Change of the species' attenuation (species, energy), 1/um, for each eV that the true energies are higher than stated."""
+    energies, mu = np.array(plan.study.scan.energies_eV), plan.coarse.matter.attenuation_per_um
+    return np.asarray((mu(energies + _STEP_EV) - mu(energies - _STEP_EV))[:2] / (2 * _STEP_EV))
 
 
 def _offset(plan: Plan) -> float:
-    """Change of x for each eV that the true energies are higher than stated, the largest of the fractions."""
-    energies = np.array(plan.study.scan.energies_eV)
-    slope = (_mixed(plan, energies + _STEP_EV) - _mixed(plan, energies - _STEP_EV)) / (2 * _STEP_EV)
+    """Change of x for each eV, the largest of the fractions."""
+    slope = np.stack([1 - _FRACTIONS, _FRACTIONS], axis=1) @ _slopes(plan)
     return float(np.abs(np.einsum("fs,se,fe->f", _gradients(), plan.foretold.lever, slope)).max())
 
 
@@ -87,14 +84,10 @@ def _offset_sigma_eV(plan: Plan) -> float:
     path = coarse.paths[:2].sum(axis=0)
     share = float(coarse.paths[1].sum() / path.sum())
     typical = float((path**2).sum() / path.sum())
-    mixture = np.array([1 - share, share])
-
-    def depth(shifted: Array) -> Array:
-        return np.asarray(typical * (mixture @ coarse.matter.attenuation_per_um(shifted)[:2]))
-
-    slope = (depth(energies + _STEP_EV) - depth(energies - _STEP_EV)) / (2 * _STEP_EV)
-    weights = light_at(study, coarse.angles_rad)[0].mean(axis=1) * np.exp(-depth(energies))
+    path_um = typical * np.array([1 - share, share])
     mu = coarse.matter.attenuation_per_um(energies)[:2]
+    slope = path_um @ _slopes(plan)
+    weights = light_at(study, coarse.angles_rad)[0].mean(axis=1) * np.exp(-path_um @ mu)
     design = np.stack([*mu, np.ones_like(energies), (energies - energies.mean()) / np.ptp(energies)], axis=1)
     scaled = design * np.sqrt(weights)[:, None]
     known = slope * np.sqrt(weights)

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.reconstruct.coverage import unseen
-from instrument.optics import point_width_um
 from phantom import InputError
 
 from ..coarse import Coarse, coarse_of
@@ -21,7 +20,7 @@ from .other_lists import ratios, robust_ratios
 from .practical import Limits, Practical, condition_number, practical
 from .problem import Scene, robust_cases, scene_of, third_phase
 from .scaled import Scaled
-from .scan import diameter_um, dose_MGy, hours, views_for, with_voxel
+from .scan import dose_MGy, hours, in_voxels, voxels_um
 from .wish import UNKNOWNS, Budget, Wish
 
 Array = NDArray[np.float64]
@@ -214,15 +213,14 @@ def _suited(study: Study) -> tuple[Study, tuple[str, ...]]:
 
 def _in_voxels(study: Study, coarse: Coarse, voxel_um: float, flats: int | None) -> Study:
     """The study in voxels that its optics and sample allow, with the views that these need."""
-    finest, widest = point_width_um(study.optics) / 3, diameter_um(coarse) / 8
+    finest, widest = voxels_um(study, coarse)
     if not finest <= voxel_um <= widest:
         raise InputError(
             f"--voxel: found {voxel_um:g} um; allowed is {finest:.2g} um, a third of what the optics resolve, to {widest:.2g} "
             "um, an eighth of the sample's width"
         )
-    base = with_voxel(study, voxel_um)
-    angles = views_for(base, diameter_um(coarse))
-    return replace(base, scan=replace(base.scan, angles=angles, flats=flats or base.scan.flats))
+    base = in_voxels(study, coarse, voxel_um)
+    return replace(base, scan=replace(base.scan, flats=flats or base.scan.flats))
 
 
 def _losses(problem: Problem, bound: Design, scaled: Scaled) -> dict[str, float]:

@@ -11,14 +11,13 @@ from ..study import Study
 from .foretell import foretell
 from .practical import Practical
 from .problem import Scene
-from .scan import diameter_um, dose_MGy, hours, scan_of, views_for, with_voxel
+from .scan import dose_MGy, hours, in_voxels, scan_of, voxels_um
 from .solving import OutOfReach, solved
 from .wish import Wish
 
 _TRIES = 4
 _OVER = 1.001
 _SAFE = 1 - 5e-4  # of a limit, so that what is found lies within
-_FEWEST_VOXELS = 8  # across the sample
 
 
 @dataclass(frozen=True)
@@ -124,9 +123,7 @@ class Scaled:
 
     def with_voxel(self, voxel_um: float) -> "Scaled":
         """The same energies in other voxels, with the views that these need."""
-        base = with_voxel(self.base, voxel_um)
-        angles = views_for(base, diameter_um(self.coarse))
-        return replace(self, base=replace(base, scan=replace(base.scan, angles=angles)))
+        return replace(self, base=in_voxels(self.base, self.coarse, voxel_um))
 
     def _refusal(self, limit: _Limit, sigma: float, needed: float) -> str:
         """What would be possible."""
@@ -147,7 +144,7 @@ class Scaled:
         # Noise goes with the voxel's size to the power -2 at equal light.
         wide = self.base.scan.pixel_um * (needed / limit.factor) ** 0.25
         for _ in range(_TRIES):
-            if wide > diameter_um(self.coarse) / _FEWEST_VOXELS:
+            if wide > voxels_um(self.base, self.coarse)[1]:
                 break
             try:
                 larger = self.with_voxel(wide)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from instrument.optics import point_width_um
 from phantom import InputError
 
 from ..coarse import Coarse
@@ -31,6 +32,17 @@ def with_voxel(study: Study, voxel_um: float) -> Study:
         )
     beam = replace(study.beam, photons_per_pixel=study.beam.photons_per_pixel / ratio**2)
     return replace(study, beam=beam, scan=replace(scan, pixel_um=voxel_um, rows=rows, columns=columns))
+
+
+def voxels_um(study: Study, coarse: Coarse) -> tuple[float, float]:
+    """The finest and the widest voxels: a third of what the optics resolve, an eighth of the sample's width."""
+    return point_width_um(study.optics) / 3, diameter_um(coarse) / 8
+
+
+def in_voxels(study: Study, coarse: Coarse, voxel_um: float) -> Study:
+    """The study in other voxels, with the views that these need."""
+    found = with_voxel(study, voxel_um)
+    return replace(found, scan=replace(found.scan, angles=views_for(found, diameter_um(coarse))))
 
 
 def views_for(study: Study, diameter_um: float) -> int:

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from instrument.optics import point_width_um
 from phantom import InputError
 
 from .foretell import foretell
 from .plan import Plan
-from .scan import dose_MGy, hours
+from .scan import dose_MGy, hours, voxels_um
 
 VOXELS = (0.75, 1.0, 1.5, 2.0)  # of the plan's
 FACTORS = (0.1, 0.32, 1.0, 3.2, 10.0)  # of the plan's photons per area
@@ -29,7 +28,7 @@ def curves(plan: Plan) -> tuple[Curve, ...]:
     found = []
     for ratio in VOXELS:
         voxel_um = ratio * plan.study.scan.pixel_um
-        if voxel_um < point_width_um(plan.study.optics) / 3:
+        if voxel_um < voxels_um(plan.study, plan.coarse)[0]:
             continue
         rows = []
         for factor in FACTORS:

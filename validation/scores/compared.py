@@ -8,7 +8,7 @@ from scipy.ndimage import distance_transform_edt, generate_binary_structure
 
 from analysis.result import AmountMap, phase_fraction
 
-from .grids import Mask, bounding_box
+from .grids import Array, Mask, bounding_box
 from .overlay import Overlay, Values
 
 PARTICLE = 0.5  # truth iron of a scored voxel
@@ -110,8 +110,12 @@ def compare(pair: Overlay) -> Compared:
 def interior(truth: AmountMap, particle: Mask, lfp: Mask) -> Mask:
     """Voxels at least max(2 voxels, 1.5 resolution widths) from surface and front."""
     if truth.is_series:  # in projection there is no front, and moments are no neighbours
-        distance = np.stack([distance_transform_edt(image) for image in particle])
+        depth = np.stack([distance_transform_edt(image) - 0.5 for image in particle])
     else:
-        distance = np.maximum(distance_transform_edt(lfp), distance_transform_edt(particle & ~lfp))
-    # From a voxel's centre to the face of the next phase is half a voxel less than to its centre.
-    return np.asarray((distance - 0.5) >= max(2.0, 1.5 * truth.resolution_um / truth.voxel_um))
+        depth = depth_in_phase(particle, lfp)
+    return np.asarray(depth >= max(2.0, 1.5 * truth.resolution_um / truth.voxel_um))
+
+
+def depth_in_phase(particle: Mask, lfp: Mask) -> Array:
+    """Distance of each voxel (z, y, x) to the face of the next phase or the surface, voxels: half less than to its centre."""
+    return np.asarray(np.maximum(distance_transform_edt(lfp), distance_transform_edt(particle & ~lfp)) - 0.5)

@@ -168,6 +168,8 @@ def test_little_time_is_used(limit_h):
 def test_a_limit_that_does_not_bind_changes_little():
     free, bound = (plan(load_study("tiny"), Wish(max_hours=0.05, max_dose_MGy=dose)) for dose in (None, 1e4))
     assert bound.foretold.rms == pytest.approx(free.foretold.rms, rel=1e-3)
+    assert bound.spared == free.spared == "time"
+    assert "at equal time" in " ".join(sentences(bound, motion(bound), nuisances(bound), None))
 
 
 @pytest.mark.parametrize("dose_MGy", [1.0, 3.0, 30.0])
@@ -391,6 +393,7 @@ def bad(arguments, capsys):
         (["tiny", "--points", "4"], "allowed is 6, two more than the 4 unknowns,"),
         (["tiny", "--points", "30", "--spacing", "10"], "allowed are up to 3.79 eV"),
         (["tiny", "--points", "7", "--spacing", "20"], "allowed are up to 18.3 eV"),
+        (["tiny", "--third", "hematite", "--points", "7", "--spacing", "18"], "allowed are a smaller --spacing"),
         (["tiny", "--sigma", "0.001"], "ends at a sigma of"),
         (["tiny", "--max-dose-MGy", "1e-5"], "a detected photon per pixel and projection takes"),
         (["tiny", "--set", "scan.last_angle_deg=-10"], "allowed are 90 or more"),

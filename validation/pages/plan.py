@@ -103,7 +103,7 @@ def render(plan: Plan, motion: Motion, curves: tuple[Curve, ...], told: list[str
             zip(scan.energies_eV, scan.frame_exposures_s, plan.chosen.shares, strict=True), 1
         )
     )
-    spared = "dose" if plan.wish.spared == "dose" else "photons"
+    spared = "dose" if plan.spared == "dose" else "photons"
     lines = "".join(f"<li>{html.escape(line)}</li>" for line in told[1:])
     return page(
         f"txm-twin: {study.name}",

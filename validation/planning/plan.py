@@ -66,6 +66,11 @@ class Plan:
         return self.scaled.chosen
 
     @property
+    def spared(self) -> Budget:
+        """What the energies spare, chosen where two limits left it open."""
+        return self.scaled.wish.spared
+
+    @property
     def shares(self) -> Array:
         """Of the budget, at all energies to choose from, (energy,)."""
         return self.chosen.spread(len(self.scaled.scene.energies_eV))
@@ -176,7 +181,7 @@ def _settled(
                 f"{(limits.points - 1) * limits.spacing_eV:g} eV; there are {span:g}; "
                 f"allowed are up to {span / (limits.points - 1):.3g} eV"
             )
-        cures = ["fewer --points"] if limits.points > UNKNOWNS + 2 else []
+        cures = ["fewer --points"] if limits.points > wish.unknowns + 2 else []
         cures += ["a smaller --spacing"] if limits.spacing_eV > 1 else []
         raise InputError(
             f"plan: no {limits.points} energies {limits.spacing_eV:g} eV apart give a fit whose condition number is below "

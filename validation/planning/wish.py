@@ -47,14 +47,17 @@ class Wish:
         return self.budget or ("time" if self.max_hours is not None and self.max_dose_MGy is None else "dose")
 
     @property
+    def unknowns(self) -> int:
+        """Of the fit: two amounts, a constant and a slope; a third phase."""
+        return UNKNOWNS + (self.third is not None)
+
+    @property
     def limits(self) -> Limits:
         """What the practical design keeps to; two energies more than unknowns, so that there is a chi2."""
-        unknowns = UNKNOWNS + (self.third is not None)
-        return Limits(self.points or unknowns + 2, self.spacing_eV, self.least_share, self.condition, self.equal)
+        return Limits(self.points or self.unknowns + 2, self.spacing_eV, self.least_share, self.condition, self.equal)
 
     def check(self) -> None:
         """InputError for a wish that no scan could fulfil."""
-        unknowns = UNKNOWNS + (self.third is not None)
         for option, value, low, high in (
             ("--sigma", self.sigma, *_SIGMAS),
             ("--voxel", self.voxel_um, 0.001, 10.0),
@@ -62,10 +65,10 @@ class Wish:
             ("--max-hours", self.max_hours, 1e-6, 1e5),
             ("--flats", self.flats, 2, 1000),
             ("--spacing", self.spacing_eV, 0.5, 20.0),
-            ("--points", self.points, unknowns + 2, 30),
+            ("--points", self.points, self.unknowns + 2, 30),
         ):
             if value is not None and not low <= value <= high:
-                why = f", two more than the {unknowns} unknowns," if option == "--points" else ""
+                why = f", two more than the {self.unknowns} unknowns," if option == "--points" else ""
                 raise InputError(f"{option}: found {value:g}; allowed is {low:g}{why} to {high:g}")
         for name, word, words in (
             ("criterion", self.criterion, ("c", "A", "D")),

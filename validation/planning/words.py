@@ -192,7 +192,7 @@ def _compared(plan: Plan) -> str:
         worst = ratios[f"robust_{name}"]
         if photons is not None and dose is not None:
             slow = "cannot be taken in equal time" if time is None else f"{time:.2f} in equal time"
-            robust = "" if worst is None else f", {worst:.2f} in the worst case of the design at equal {plan.wish.spared}"
+            robust = "" if worst is None else f", {worst:.2f} in the worst case of the design at equal {plan.spared}"
             parts.append(f"{words}: {dose:.2f} times at equal dose, {photons:.2f} at equal photons, {slow}{robust}")
     if not parts:
         return "The lists that plans are compared with cannot be taken: the spectra do not reach so far, or light is too little."
